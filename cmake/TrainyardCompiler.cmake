@@ -1,0 +1,42 @@
+# Compiler settings shared by every target.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+
+find_program(TRAINYARD_CCACHE ccache)
+if(TRAINYARD_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${TRAINYARD_CCACHE})
+endif()
+find_program(TRAINYARD_LLD ld.lld)
+if(TRAINYARD_LLD)
+  add_link_options(-fuse-ld=lld)
+endif()
+# Dropping unused libraries keeps the start of a process, which loads all of gRPC, short.
+add_link_options(-Wl,--as-needed)
+
+# The target machine. Code that pays on wider vectors chooses at run time.
+add_compile_options(-march=x86-64-v3)
+
+if(TRAINYARD_SANITIZER STREQUAL "address")
+  add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=address,undefined)
+elseif(TRAINYARD_SANITIZER STREQUAL "thread")
+  add_compile_options(-fsanitize=thread -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=thread)
+elseif(TRAINYARD_SANITIZER)
+  message(FATAL_ERROR "TRAINYARD_SANITIZER is '${TRAINYARD_SANITIZER}'; it must be empty, address or thread")
+endif()
+
+# Warnings for our own code; generated code does not get them.
+set(TRAINYARD_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual
+    -Wimplicit-fallthrough -Wno-missing-field-initializers)
+if(TRAINYARD_WERROR)
+  list(APPEND TRAINYARD_WARNINGS -Werror)
+endif()
