@@ -1,0 +1,202 @@
+#include "core/base/file_system.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/secret.h"
+#include "core/base/status.h"
+
+namespace trainyard {
+namespace {
+
+absl::StatusCode CodeOf(int error) {
+  switch (error) {
+    case ENOENT:
+    case ENOTDIR:
+      return absl::StatusCode::kNotFound;
+    case EEXIST:
+    case ENOTEMPTY:
+      return absl::StatusCode::kAlreadyExists;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return absl::StatusCode::kPermissionDenied;
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+      return absl::StatusCode::kResourceExhausted;
+    default:
+      return absl::StatusCode::kUnavailable;
+  }
+}
+
+absl::Status Error(absl::string_view operation, const std::filesystem::path& path, int error) {
+  return absl::Status(CodeOf(error), absl::StrCat(operation, " ", path.string(), ": ",
+                                                  std::generic_category().message(error)));
+}
+
+class RealWritableFile final : public WritableFile {
+ public:
+  RealWritableFile(std::filesystem::path path, int descriptor, bool reserved)
+      : path_(std::move(path)), descriptor_(descriptor), reserved_(reserved) {}
+  ~RealWritableFile() override {
+    if (descriptor_ >= 0) close(descriptor_);
+  }
+
+  absl::Status Append(std::string_view bytes) override {
+    while (!bytes.empty()) {
+      const ssize_t written = write(descriptor_, bytes.data(), bytes.size());
+      if (written < 0) {
+        if (errno == EINTR) continue;
+        return Error("writing", path_, errno);
+      }
+      size_ += written;
+      bytes.remove_prefix(static_cast<size_t>(written));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Sync() override {
+    TY_RETURN_IF_ERROR(DropReservation());
+    if (fsync(descriptor_) != 0) return Error("syncing", path_, errno);
+    return absl::OkStatus();
+  }
+
+  absl::Status Close() override {
+    TY_RETURN_IF_ERROR(DropReservation());
+    if (close(std::exchange(descriptor_, -1)) != 0) return Error("closing", path_, errno);
+    return absl::OkStatus();
+  }
+
+ private:
+  // Gives back what was allocated beyond the bytes written.
+  absl::Status DropReservation() {
+    if (!std::exchange(reserved_, false)) return absl::OkStatus();
+    if (ftruncate(descriptor_, size_) != 0) return Error("truncating", path_, errno);
+    return absl::OkStatus();
+  }
+
+  const std::filesystem::path path_;
+  int descriptor_;
+  bool reserved_;
+  off_t size_ = 0;
+};
+
+class RealFileSystem final : public FileSystem {
+ public:
+  absl::StatusOr<std::unique_ptr<WritableFile>> Create(const std::filesystem::path& file,
+                                                       int64_t reserve_bytes) override {
+    const int descriptor = open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (descriptor < 0) return Error("creating", file, errno);
+    bool reserved = false;
+    if (reserve_bytes > 0) {
+      const int error =
+          fallocate(descriptor, FALLOC_FL_KEEP_SIZE, 0, reserve_bytes) == 0 ? 0 : errno;
+      // Some file systems cannot reserve; they find out while writing.
+      if (error != 0 && error != EOPNOTSUPP && error != ENOSYS && error != EINVAL) {
+        close(descriptor);
+        unlink(file.c_str());
+        return Error(absl::StrCat("reserving ", reserve_bytes, " bytes for"), file, error);
+      }
+      reserved = error == 0;
+    }
+    return std::make_unique<RealWritableFile>(file, descriptor, reserved);
+  }
+
+  absl::Status Rename(const std::filesystem::path& from, const std::filesystem::path& to) override {
+    if (rename(from.c_str(), to.c_str()) != 0) {
+      return Error(absl::StrCat("renaming ", from.string(), " to"), to, errno);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Remove(const std::filesystem::path& file) override {
+    if (unlink(file.c_str()) != 0) return Error("removing", file, errno);
+    return absl::OkStatus();
+  }
+
+  absl::Status SyncFolder(const std::filesystem::path& folder) override {
+    const int descriptor = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0) return Error("opening folder", folder, errno);
+    const int error = fsync(descriptor) == 0 ? 0 : errno;
+    close(descriptor);
+    return error == 0 ? absl::OkStatus() : Error("syncing folder", folder, error);
+  }
+
+  absl::Status CreateFolders(const std::filesystem::path& folder) override {
+    std::error_code error;
+    std::filesystem::create_directories(folder, error);
+    return error ? Error("creating folder", folder, error.value()) : absl::OkStatus();
+  }
+
+  absl::StatusOr<std::vector<std::filesystem::path>> List(
+      const std::filesystem::path& folder) override {
+    std::error_code error;
+    std::vector<std::filesystem::path> entries;
+    std::filesystem::directory_iterator at(folder, error);
+    while (!error && at != std::filesystem::directory_iterator()) {
+      entries.push_back(at->path());
+      at.increment(error);
+    }
+    if (error) return Error("listing", folder, error.value());
+    return entries;
+  }
+
+  absl::StatusOr<int64_t> SizeOf(const std::filesystem::path& file) override {
+    std::error_code error;
+    const uintmax_t size = std::filesystem::file_size(file, error);
+    if (error) return Error("looking at", file, error.value());
+    return static_cast<int64_t>(size);
+  }
+};
+
+}  // namespace
+
+FileSystem& FileSystem::Real() {
+  static RealFileSystem* const kFileSystem = new RealFileSystem();
+  return *kFileSystem;
+}
+
+absl::StatusOr<std::string> ReadFile(const std::filesystem::path& file) {
+  const int descriptor = open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return Error("opening", file, errno);
+  constexpr size_t kPiece = size_t{1} << 20;
+  std::string bytes;
+  while (true) {
+    const size_t done = bytes.size();
+    bytes.resize(done + kPiece);
+    const ssize_t got = read(descriptor, bytes.data() + done, kPiece);
+    const int error = errno;
+    bytes.resize(done + static_cast<size_t>(got > 0 ? got : 0));
+    if (got > 0 || (got < 0 && error == EINTR)) continue;
+    close(descriptor);
+    if (got < 0) return Error("reading", file, error);
+    return bytes;
+  }
+}
+
+absl::Status WriteFileAtomically(FileSystem& file_system, const std::filesystem::path& file,
+                                 std::string_view bytes) {
+  std::filesystem::path temporary = file;
+  temporary += absl::StrCat(".", RandomHexToken(6), ".tmp");
+  const absl::Status written = [&]() -> absl::Status {
+    TY_ASSIGN_OR_RETURN(auto writer,
+                        file_system.Create(temporary, static_cast<int64_t>(bytes.size())));
+    TY_RETURN_IF_ERROR(writer->Append(bytes));
+    TY_RETURN_IF_ERROR(writer->Sync());
+    TY_RETURN_IF_ERROR(writer->Close());
+    return file_system.Rename(temporary, file);
+  }();
+  if (!written.ok()) {
+    (void)file_system.Remove(temporary);
+    return written;
+  }
+  return file_system.SyncFolder(file.has_parent_path() ? file.parent_path() : ".");
+}
+
+}  // namespace trainyard
