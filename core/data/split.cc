@@ -1,0 +1,204 @@
+#include "core/data/split.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <numeric>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/random.h"
+#include "core/base/status.h"
+#include "core/data/parse_errors.h"
+
+namespace trainyard {
+namespace {
+
+int64_t RoundedShare(double fraction, int64_t count) {
+  return static_cast<int64_t>(std::llround(fraction * static_cast<double>(count)));
+}
+
+// Appends the first rows of `rows` to test, the next to validation and the rest to training.
+void Deal(std::span<const int64_t> rows, const v1::SplitOptions& options, RowSplit& split) {
+  const auto count = static_cast<int64_t>(rows.size());
+  const int64_t test = RoundedShare(options.test_fraction(), count);
+  const int64_t validation =
+      std::min(count - test, RoundedShare(options.validation_fraction(), count));
+  const auto test_end = rows.begin() + test;
+  const auto validation_end = test_end + validation;
+  split.test.insert(split.test.end(), rows.begin(), test_end);
+  split.validation.insert(split.validation.end(), test_end, validation_end);
+  split.train.insert(split.train.end(), validation_end, rows.end());
+}
+
+// A key per row under which equal values of the column meet; missing values are one value.
+absl::StatusOr<std::vector<int64_t>> KeysOf(const Table& table, const std::string& column,
+                                            absl::string_view field) {
+  const auto index = table.FindColumn(column);
+  if (!index)
+    return InvalidFile(std::string(field), absl::StrCat("there is no column ", QuoteValue(column)));
+  std::vector<int64_t> keys(static_cast<size_t>(table.row_count()));
+  if (table.column(*index).type() == v1::COLUMN_TYPE_CATEGORICAL) {
+    const auto codes = table.codes(*index);
+    std::copy(codes.begin(), codes.end(), keys.begin());
+    return keys;
+  }
+  absl::flat_hash_map<double, int64_t> numbers;
+  const auto values = table.numbers(*index);
+  for (size_t row = 0; row < values.size(); ++row) {
+    keys[row] =
+        std::isnan(values[row])
+            ? -1
+            : numbers.emplace(values[row], static_cast<int64_t>(numbers.size())).first->second;
+  }
+  return keys;
+}
+
+void SplitRandomly(std::vector<int64_t> rows, const v1::SplitOptions& options, RowSplit& split) {
+  Rng rng(static_cast<uint64_t>(options.seed()));
+  rng.Shuffle(std::span<int64_t>(rows));
+  Deal(rows, options, split);
+}
+
+void SplitStratified(const std::vector<int64_t>& rows, const v1::SplitOptions& options,
+                     const std::vector<int32_t>& strata, RowSplit& split) {
+  std::map<int32_t, std::vector<int64_t>> by_stratum;
+  for (const int64_t row : rows) {
+    by_stratum[strata.empty() ? -1 : strata[static_cast<size_t>(row)]].push_back(row);
+  }
+  for (auto& [stratum, members] : by_stratum) {
+    Rng rng(static_cast<uint64_t>(options.seed()), static_cast<uint64_t>(stratum) + 1);
+    rng.Shuffle(std::span<int64_t>(members));
+    Deal(members, options, split);
+  }
+}
+
+// Whole groups in random order fill test, then validation, each until the next group would take it
+// further from its share.
+void SplitGrouped(const std::vector<int64_t>& rows, const std::vector<int64_t>& keys,
+                  const v1::SplitOptions& options, RowSplit& split) {
+  std::map<int64_t, std::vector<int64_t>> groups;
+  for (const int64_t row : rows) groups[keys[static_cast<size_t>(row)]].push_back(row);
+  std::vector<int64_t> order;
+  for (const auto& [key, members] : groups) order.push_back(key);
+  Rng rng(static_cast<uint64_t>(options.seed()));
+  rng.Shuffle(std::span<int64_t>(order));
+  const auto total = static_cast<int64_t>(rows.size());
+  const std::pair<int64_t, std::vector<int64_t>*> sets[] = {
+      {RoundedShare(options.test_fraction(), total), &split.test},
+      {RoundedShare(options.validation_fraction(), total), &split.validation}};
+  for (const int64_t key : order) {
+    const std::vector<int64_t>& members = groups[key];
+    std::vector<int64_t>* target = &split.train;
+    for (const auto& [share, set] : sets) {
+      const auto before = std::abs(share - static_cast<int64_t>(set->size()));
+      const auto after = std::abs(share - static_cast<int64_t>(set->size() + members.size()));
+      if (after < before) {
+        target = set;
+        break;
+      }
+    }
+    target->insert(target->end(), members.begin(), members.end());
+  }
+}
+
+absl::Status SplitByTime(const Table& table, std::vector<int64_t> rows,
+                         const v1::SplitOptions& options, RowSplit& split) {
+  const auto index = table.FindColumn(options.time_column());
+  if (!index || table.column(*index).type() == v1::COLUMN_TYPE_CATEGORICAL) {
+    return InvalidFile("time_column", absl::StrCat("there is no numeric or date column ",
+                                                   QuoteValue(options.time_column())));
+  }
+  const auto times = table.numbers(*index);
+  if (std::any_of(rows.begin(), rows.end(),
+                  [&](int64_t row) { return std::isnan(times[static_cast<size_t>(row)]); })) {
+    return InvalidFile("time_column", absl::StrCat("the column ", QuoteValue(options.time_column()),
+                                                   " has missing values; every row needs a time"));
+  }
+  // Newest first: Deal gives the first rows to the test set.
+  std::stable_sort(rows.begin(), rows.end(), [&](int64_t a, int64_t b) {
+    const double time_a = times[static_cast<size_t>(a)];
+    const double time_b = times[static_cast<size_t>(b)];
+    return time_a != time_b ? time_a > time_b : a > b;
+  });
+  Deal(rows, options, split);
+  return absl::OkStatus();
+}
+
+absl::Status CheckNotEmpty(const RowSplit& split, const v1::SplitOptions& options, size_t rows) {
+  const auto check = [&](absl::string_view field, double fraction, bool empty) -> absl::Status {
+    if (fraction <= 0 || !empty) return absl::OkStatus();
+    return InvalidFile(std::string(field),
+                       absl::StrCat("is ", fraction, ", which leaves no row of ", rows,
+                                    "; at least one is needed"));
+  };
+  TY_RETURN_IF_ERROR(
+      check("validation_fraction", options.validation_fraction(), split.validation.empty()));
+  TY_RETURN_IF_ERROR(check("test_fraction", options.test_fraction(), split.test.empty()));
+  return check("test_fraction", 1, split.train.empty());
+}
+
+}  // namespace
+
+absl::StatusOr<RowSplit> SplitRows(const Table& table, const std::vector<int64_t>& rows,
+                                   const v1::SplitOptions& options,
+                                   const std::vector<int32_t>& strata) {
+  RowSplit split;
+  switch (options.method()) {
+    case v1::SplitOptions::METHOD_STRATIFIED:
+      SplitStratified(rows, options, strata, split);
+      break;
+    case v1::SplitOptions::METHOD_GROUPED: {
+      TY_ASSIGN_OR_RETURN(const auto keys, KeysOf(table, options.group_column(), "group_column"));
+      SplitGrouped(rows, keys, options, split);
+      break;
+    }
+    case v1::SplitOptions::METHOD_TIME:
+      TY_RETURN_IF_ERROR(SplitByTime(table, rows, options, split));
+      break;
+    default:
+      SplitRandomly(rows, options, split);
+  }
+  TY_RETURN_IF_ERROR(CheckNotEmpty(split, options, rows.size()));
+  for (std::vector<int64_t>* set : {&split.train, &split.validation, &split.test}) {
+    std::sort(set->begin(), set->end());
+  }
+  return split;
+}
+
+std::vector<int32_t> AssignFolds(const std::vector<int64_t>& rows,
+                                 const std::vector<int32_t>& strata,
+                                 const std::vector<int64_t>& groups, int folds, uint64_t seed) {
+  // Units are dealt round robin, largest first within a stratum, so that folds stay balanced.
+  struct Unit {
+    int32_t stratum = 0;
+    std::vector<size_t> members;
+  };
+  std::map<int64_t, Unit> by_group;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    Unit& unit = by_group[groups.empty() ? static_cast<int64_t>(i) : groups[i]];
+    if (unit.members.empty()) unit.stratum = strata.empty() ? 0 : strata[i];
+    unit.members.push_back(i);
+  }
+  std::map<int32_t, std::vector<const Unit*>> by_stratum;
+  for (const auto& [key, unit] : by_group) by_stratum[unit.stratum].push_back(&unit);
+  std::vector<int32_t> assigned(rows.size());
+  std::vector<size_t> sizes(static_cast<size_t>(folds));
+  size_t turn = 0;
+  for (auto& [stratum, units] : by_stratum) {
+    Rng rng(seed, static_cast<uint64_t>(stratum) + 1);
+    rng.Shuffle(std::span<const Unit*>(units));
+    for (const Unit* unit : units) {
+      size_t fold = turn++ % static_cast<size_t>(folds);
+      if (!groups.empty()) {
+        fold = static_cast<size_t>(std::min_element(sizes.begin(), sizes.end()) - sizes.begin());
+      }
+      sizes[fold] += unit->members.size();
+      for (const size_t member : unit->members) assigned[member] = static_cast<int32_t>(fold);
+    }
+  }
+  return assigned;
+}
+
+}  // namespace trainyard
