@@ -1,0 +1,105 @@
+#include "client/cli/results.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <string>
+
+namespace trainyard::cli {
+namespace {
+
+v1::Report Sample() {
+  v1::Report report;
+  (*report.mutable_train_metrics())["accuracy"] = 1;
+  (*report.mutable_train_metrics())["log_loss"] = 0.01;
+  (*report.mutable_test_metrics())["accuracy"] = 0.93333;
+  report.set_wall_seconds(1.25);
+  report.set_peak_memory_bytes(3 << 20);
+  auto& own = *report.mutable_hierarchical_shrinkage();
+  own.set_lambda(10);
+  (*own.mutable_metrics_plain())["accuracy"] = 0.9;
+  (*own.mutable_metrics_shrunk())["accuracy"] = 0.93333;
+  (*own.mutable_metrics_shrunk())["auc"] = 0.99;
+  own.set_metrics_rows("test");
+  own.set_leaf_count(12);
+  own.set_task(v1::HierarchicalShrinkageSpec::TASK_CLASSIFICATION);
+  own.set_tree("root\n  left\n  right\n");
+  for (const double lambda : {0.0, 0.1, 1.0, 10.0, 100.0}) {
+    auto* point = own.add_lambda_path();
+    point->set_lambda(lambda);
+    point->set_mean_loss(std::abs(std::log10(lambda + 0.01) - 1));
+  }
+  return report;
+}
+
+TEST(ResultsTest, ShowsMetricsSideBySideAndTheAlgorithmsOwnValues) {
+  EXPECT_EQ(ReportText(Sample(), Terminal()),
+            "metric    train    test\n"
+            "accuracy      1  0.9333\n"
+            "log_loss   0.01\n"
+            "\n"
+            "metric    plain  shrunk\n"
+            "accuracy    0.9  0.9333\n"
+            "auc                0.99\n"
+            "\n"
+            "lambda                        10\n"
+            "metrics rows                  test\n"
+            "fit                           0 s\n"
+            "cv                            0 s\n"
+            "shrink                        0 s\n"
+            "leaf count                    12\n"
+            "depth                         0\n"
+            "effective degrees of freedom  0\n"
+            "task                          classification\n"
+            "wall time                     1.2 s\n"
+            "peak memory                   3.0 MiB\n"
+            "\n"
+            "tree\n"
+            "root\n"
+            "  left\n"
+            "  right\n");
+}
+
+TEST(ResultsTest, WorksForAReportWithoutAnAlgorithm) {
+  v1::Report report;
+  report.set_wall_seconds(2);
+  EXPECT_EQ(ReportText(report, Terminal()), "wall time    2 s\npeak memory  0 B\n");
+  EXPECT_EQ(CurveText(report, {}, Terminal()), "");
+}
+
+TEST(ResultsTest, LongTextsAreCut) {
+  v1::Report report;
+  std::string tree;
+  for (int i = 0; i < 40; ++i) tree += "node\n";
+  report.mutable_hierarchical_shrinkage()->set_tree(tree);
+  EXPECT_NE(ReportText(report, Terminal()).find("… and 28 lines more"), std::string::npos);
+}
+
+TEST(ResultsTest, PlotsTheReportsOwnListWhereNoMetricMoves) {
+  const std::string plot = CurveText(Sample(), {}, Terminal());
+  EXPECT_EQ(plot.substr(0, plot.find('\n')), "mean loss by lambda");
+  EXPECT_NE(plot.find("lambda (log) 100"), std::string::npos) << plot;
+}
+
+TEST(ResultsTest, PicksTheMostTellingCurve) {
+  std::map<std::string, Curve> curves;
+  EXPECT_EQ(MostTellingCurve(curves), "");
+  curves["one_point"] = {{1, 1}};
+  EXPECT_EQ(MostTellingCurve(curves), "");
+  curves["step_value"] = {{1, 1}, {2, 4}};
+  EXPECT_EQ(MostTellingCurve(curves), "step_value");
+  curves["train/loss"] = {{1, 1}, {2, 0.5}};
+  EXPECT_EQ(MostTellingCurve(curves), "train/loss");
+  curves["validation/accuracy"] = {{1, 0.1}, {2, 0.5}};
+  EXPECT_EQ(MostTellingCurve(curves), "validation/accuracy");
+  curves["validation/loss"] = {{1, 1}, {2, 0.5}};
+  EXPECT_EQ(MostTellingCurve(curves), "validation/loss");
+  curves["validation/fold_1/loss"] = {{1, 1}, {2, 0.5}};
+  EXPECT_EQ(MostTellingCurve(curves), "validation/loss");
+  curves.erase("validation/fold_1/loss");
+  curves["validation/loss"] = {{1, 1}, {2, 1}};
+  EXPECT_EQ(MostTellingCurve(curves), "validation/accuracy");
+}
+
+}  // namespace
+}  // namespace trainyard::cli
