@@ -1,0 +1,171 @@
+#include "core/algorithms/hierarchical_shrinkage/resolve.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "core/algorithms/table_learning.h"
+
+namespace trainyard {
+namespace {
+
+using Spec = v1::HierarchicalShrinkageSpec;
+using Cart = v1::CartOptions;
+
+constexpr int64_t kMaxWholeClasses = 20;
+
+bool IsWhole(double value) { return value == std::floor(value); }
+
+void AddTo(Violations& violations, absl::string_view path, absl::string_view field,
+           absl::string_view description) {
+  violations.Add(absl::StrCat(path, ".", field),
+                 std::string_view(description.data(), description.size()));
+}
+
+Spec::Task DefaultTask(const v1::TableSchema& schema, const TableColumns& columns) {
+  if (columns.targets.size() != 1) return Spec::TASK_REGRESSION;
+  const v1::ColumnSchema& target = schema.columns(columns.targets.front());
+  const bool classes = target.type() == v1::COLUMN_TYPE_CATEGORICAL ||
+                       target.type() == v1::COLUMN_TYPE_BOOLEAN ||
+                       LooksLikeClasses(target, schema.row_count());
+  return classes ? Spec::TASK_CLASSIFICATION : Spec::TASK_REGRESSION;
+}
+
+void CheckTask(const v1::TableSchema& schema, const TableColumns& columns, absl::string_view path,
+               const Spec& spec, Violations& violations) {
+  if (spec.task() == Spec::TASK_CLASSIFICATION) {
+    if (columns.targets.size() > 1) {
+      AddTo(violations, path, "input.target_columns",
+            absl::StrCat("names ", columns.targets.size(),
+                         " columns; a classification has one target"));
+    }
+    for (const int index : columns.targets) {
+      const v1::ColumnSchema& target = schema.columns(index);
+      if (target.distinct_count() <= kMaxClasses) continue;
+      AddTo(
+          violations, path, "input.target_columns",
+          absl::StrCat("names the column \"", target.name(), "\" with ", target.distinct_count(),
+                       " distinct values; a classification has at most ", kMaxClasses, " classes"));
+    }
+    return;
+  }
+  for (const int index : columns.targets) {
+    const v1::ColumnSchema& target = schema.columns(index);
+    if (target.type() != v1::COLUMN_TYPE_CATEGORICAL) continue;
+    AddTo(violations, path, "input.target_columns",
+          absl::StrCat("names the column \"", target.name(),
+                       "\" of categories; a regression needs numbers"));
+  }
+}
+
+void CheckCriterion(absl::string_view path, Spec& spec, Violations& violations) {
+  const bool classification = spec.task() == Spec::TASK_CLASSIFICATION;
+  Cart& cart = *spec.mutable_cart();
+  if (cart.criterion() == Cart::CRITERION_UNSPECIFIED) {
+    cart.set_criterion(classification ? Cart::CRITERION_GINI : Cart::CRITERION_SQUARED_ERROR);
+  }
+  const bool fits = classification == (cart.criterion() != Cart::CRITERION_SQUARED_ERROR);
+  if (fits) return;
+  AddTo(violations, path, "cart.criterion",
+        absl::StrCat("is ", Cart::Criterion_Name(cart.criterion()), ", which is for ",
+                     classification ? "regression" : "classification", "; the task is ",
+                     Spec::Task_Name(spec.task())));
+}
+
+void CheckSplit(const v1::TableSchema& schema, const TableColumns& columns, absl::string_view path,
+                Spec& spec, Violations& violations) {
+  v1::SplitOptions& split = *spec.mutable_input()->mutable_split();
+  const bool classification = spec.task() == Spec::TASK_CLASSIFICATION;
+  if (split.method() == v1::SplitOptions::METHOD_UNSPECIFIED) {
+    split.set_method(classification ? v1::SplitOptions::METHOD_STRATIFIED
+                                    : v1::SplitOptions::METHOD_RANDOM);
+  }
+  if (split.method() == v1::SplitOptions::METHOD_STRATIFIED && !classification) {
+    AddTo(violations, path, "input.split.method",
+          "is METHOD_STRATIFIED, which needs classes; the task is TASK_REGRESSION");
+  }
+  int64_t missing = 0;
+  for (const int index : columns.targets) {
+    missing = std::max(missing, schema.columns(index).missing_count());
+  }
+  const double share = 1 - split.validation_fraction() - split.test_fraction();
+  const int64_t usable = schema.row_count() - missing;
+  const int64_t training = std::llround(share * static_cast<double>(usable));
+  const bool known = usable > 0 && share > 0;  // else there is a violation already
+  if (!spec.has_lambda() && known && training < spec.folds()) {
+    AddTo(violations, path, "folds",
+          absl::StrCat("is ", spec.folds(), ", but there are only ", training,
+                       " training rows; every fold needs at least one"));
+  }
+}
+
+void OrderGrid(Spec& spec) {
+  std::vector<double> grid(spec.lambda_grid().begin(), spec.lambda_grid().end());
+  std::sort(grid.begin(), grid.end());
+  grid.erase(std::unique(grid.begin(), grid.end()), grid.end());
+  spec.mutable_lambda_grid()->Assign(grid.begin(), grid.end());
+}
+
+}  // namespace
+
+bool LooksLikeClasses(const v1::ColumnSchema& column, int64_t row_count) {
+  if (column.type() != v1::COLUMN_TYPE_NUMERIC) return false;
+  if (column.distinct_count() < 1 || column.distinct_count() > kMaxWholeClasses) return false;
+  if (!column.has_minimum() || !column.has_maximum()) return false;
+  const double least = column.minimum();
+  const double greatest = column.maximum();
+  if (!IsWhole(least) || !IsWhole(greatest)) return false;
+  if (static_cast<double>(column.distinct_count()) > greatest - least + 1) return false;
+  const double sum = column.mean() * static_cast<double>(row_count - column.missing_count());
+  const double tolerance = 1e-9 * std::max(1.0, std::abs(sum)) + 1e-6;
+  return std::abs(sum - std::round(sum)) <= tolerance;
+}
+
+TableColumns ResolveHierarchicalShrinkage(const v1::TableSchema& schema, std::string_view path,
+                                          Spec& spec, Violations& violations) {
+  const absl::string_view own_path(path.data(), path.size());
+  const int before = violations.count();
+  const TableColumns columns = ResolveTableInput(schema, absl::StrCat(own_path, ".input"),
+                                                 *spec.mutable_input(), violations);
+  const bool targets_known =
+      columns.targets.size() == static_cast<size_t>(spec.input().target_columns_size());
+  OrderGrid(spec);
+  if (spec.scheme() == Spec::SCHEME_UNSPECIFIED) spec.set_scheme(Spec::SCHEME_HIERARCHICAL);
+  // Nothing can be said about the task while its targets are unknown.
+  if (violations.count() > before && (!targets_known || columns.targets.empty())) return columns;
+  if (spec.task() == Spec::TASK_UNSPECIFIED) spec.set_task(DefaultTask(schema, columns));
+  CheckTask(schema, columns, own_path, spec, violations);
+  CheckCriterion(own_path, spec, violations);
+  CheckSplit(schema, columns, own_path, spec, violations);
+  return columns;
+}
+
+int64_t EstimateHierarchicalShrinkageMemory(const Spec& spec, const v1::TableSchema& schema) {
+  Violations ignored;
+  Spec resolved = spec;
+  const TableColumns columns = ResolveHierarchicalShrinkage(schema, "", resolved, ignored);
+  const double rows = static_cast<double>(schema.row_count());
+  const double features = static_cast<double>(columns.features.size());
+  double outputs = static_cast<double>(std::max<size_t>(columns.targets.size(), 1));
+  if (resolved.task() == Spec::TASK_CLASSIFICATION && !columns.targets.empty()) {
+    const int64_t classes = schema.columns(columns.targets.front()).distinct_count();
+    outputs = static_cast<double>(std::clamp<int64_t>(classes, 2, kMaxClasses));
+  }
+  const v1::CartOptions& cart = resolved.cart();
+  double leaves = rows / std::max(1, cart.min_samples_leaf());
+  if (cart.max_leaf_nodes() > 0) leaves = std::min(leaves, double{1} * cart.max_leaf_nodes());
+  if (cart.max_depth() > 0 && cart.max_depth() < 60) {
+    leaves = std::min(leaves, std::ldexp(1.0, cart.max_depth()));
+  }
+  const double nodes = 2 * leaves;
+  const double strengths = resolved.has_lambda() ? 1 : resolved.lambda_grid_size();
+  // The mapped table, its sorted orders and distinct values, the orders of one tree, sort buffers.
+  const double per_row = features * (8 + 8 + 8 + 8) + outputs * 8 * 4 + 160;
+  // A node while it grows and in its final arrays, its message, its shrinkage path.
+  const double per_node = 300 + outputs * 8 * (8 + 2 * strengths);
+  return static_cast<int64_t>(std::min(rows * per_row + nodes * per_node + (4 << 20), 9e18));
+}
+
+}  // namespace trainyard

@@ -1,0 +1,115 @@
+#include "core/algorithms/metrics.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <optional>
+#include <vector>
+
+namespace trainyard {
+namespace {
+
+double WeightAt(std::span<const double> weights, size_t row) {
+  return weights.empty() ? 1.0 : weights[row];
+}
+
+// Area under the ROC curve of "is of class `positive`" by the scores of that class.
+std::optional<double> AreaUnderCurve(std::span<const double> probabilities, size_t class_count,
+                                     std::span<const int32_t> classes,
+                                     std::span<const double> weights, size_t positive) {
+  std::vector<size_t> order(classes.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  const auto score = [&](size_t row) { return probabilities[row * class_count + positive]; };
+  std::sort(order.begin(), order.end(),
+            [&](size_t a, size_t b) { return score(a) != score(b) ? score(a) < score(b) : a < b; });
+  double area = 0;
+  double negatives_below = 0;
+  double positives = 0;
+  for (size_t i = 0; i < order.size();) {
+    double tied_positives = 0;
+    double tied_negatives = 0;
+    size_t j = i;
+    for (; j < order.size() && score(order[j]) == score(order[i]); ++j) {
+      const bool is_positive = static_cast<size_t>(classes[order[j]]) == positive;
+      (is_positive ? tied_positives : tied_negatives) += WeightAt(weights, order[j]);
+    }
+    area += tied_positives * (negatives_below + tied_negatives / 2);
+    negatives_below += tied_negatives;
+    positives += tied_positives;
+    i = j;
+  }
+  if (!(positives > 0) || !(negatives_below > 0)) return std::nullopt;
+  return area / (positives * negatives_below);
+}
+
+}  // namespace
+
+double LogLossOf(double probability) { return -std::log(std::max(probability, kLeastProbability)); }
+
+std::map<std::string, double> ClassificationMetrics(std::span<const double> probabilities,
+                                                    std::span<const int32_t> classes,
+                                                    std::span<const double> weights,
+                                                    int class_count) {
+  const size_t width = static_cast<size_t>(class_count);
+  double weight = 0;
+  double correct = 0;
+  double loss = 0;
+  for (size_t row = 0; row < classes.size(); ++row) {
+    const std::span<const double> own = probabilities.subspan(row * width, width);
+    const size_t actual = static_cast<size_t>(classes[row]);
+    const size_t predicted =
+        static_cast<size_t>(std::max_element(own.begin(), own.end()) - own.begin());
+    weight += WeightAt(weights, row);
+    correct += predicted == actual ? WeightAt(weights, row) : 0;
+    loss += WeightAt(weights, row) * LogLossOf(own[actual]);
+  }
+  if (!(weight > 0)) return {};
+  std::map<std::string, double> metrics = {{"accuracy", correct / weight},
+                                           {"log_loss", loss / weight}};
+  double area = 0;
+  int areas = 0;
+  for (size_t k = width == 2 ? 1 : 0; k < width; ++k) {
+    const std::optional<double> one = AreaUnderCurve(probabilities, width, classes, weights, k);
+    if (!one.has_value()) continue;
+    area += *one;
+    ++areas;
+  }
+  if (areas > 0) metrics["auc"] = area / areas;
+  return metrics;
+}
+
+std::map<std::string, double> RegressionMetrics(std::span<const double> predictions,
+                                                std::span<const double> targets,
+                                                std::span<const double> weights, int outputs) {
+  const size_t width = static_cast<size_t>(outputs);
+  const size_t rows = targets.size() / width;
+  double squared_error = 0;
+  double r2 = 0;
+  int varying = 0;
+  double weight = 0;
+  for (size_t row = 0; row < rows; ++row) weight += WeightAt(weights, row);
+  if (!(weight > 0)) return {};
+  for (size_t k = 0; k < width; ++k) {
+    double sum = 0;
+    double error = 0;
+    for (size_t row = 0; row < rows; ++row) {
+      const double difference = predictions[row * width + k] - targets[row * width + k];
+      error += WeightAt(weights, row) * difference * difference;
+      sum += WeightAt(weights, row) * targets[row * width + k];
+    }
+    double deviation = 0;
+    for (size_t row = 0; row < rows; ++row) {
+      const double difference = targets[row * width + k] - sum / weight;
+      deviation += WeightAt(weights, row) * difference * difference;
+    }
+    squared_error += error / weight / static_cast<double>(width);
+    if (!(deviation > 0)) continue;
+    r2 += 1 - error / deviation;
+    ++varying;
+  }
+  std::map<std::string, double> metrics = {{"rmse", std::sqrt(squared_error)}};
+  if (varying > 0) metrics["r2"] = r2 / varying;
+  return metrics;
+}
+
+}  // namespace trainyard

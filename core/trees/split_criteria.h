@@ -1,0 +1,162 @@
+// Scores of splits. A criterion keeps sums over rows: their weight n and, per output, the weighted
+// targets s_k (a regression) or the class weights (a classification). With
+//   V = sum_k s_k^2 / n                            (squared error, gini)
+//   V = sum_k s_k log2 s_k - n log2 n              (entropy)
+// the decrease N(t) i(t) - N(a) i(a) - N(b) i(b) is V(a) + V(b) - V(t), for squared error divided
+// by the number of outputs. The variants for one target and for two classes keep two numbers.
+#pragma once
+
+#include <array>
+#include <cmath>
+#include <cstdint>
+
+#include "absl/container/inlined_vector.h"
+#include "core/trees/node_rows.h"
+
+namespace trainyard {
+
+// Squared error of one target.
+template <bool kWeighted>
+struct SquaredErrorOfOne {
+  using Sums = std::array<double, 2>;  // n, s
+  static constexpr bool kOrdersLevels = true;
+
+  const double* values;
+  const double* weights;
+
+  explicit SquaredErrorOfOne(const NodeRows& rows)
+      : values(rows.values()), weights(rows.weights()) {}
+  Sums Zero() const { return {0, 0}; }
+  void Add(Sums& sums, uint32_t position) const {
+    const double weight = kWeighted ? weights[position] : 1.0;
+    sums[0] += weight;
+    sums[1] += weight * values[position];
+  }
+  double LevelKey(const Sums& sums) const { return sums[1] / sums[0]; }
+  double Score(const Sums& left, const Sums& total) const {
+    const double rest = total[1] - left[1];
+    return left[1] * left[1] / left[0] + rest * rest / (total[0] - left[0]);
+  }
+  double Value(const Sums& sums) const { return sums[1] * sums[1] / sums[0]; }
+};
+
+// Gini impurity or entropy of two classes.
+template <bool kWeighted, bool kEntropy>
+struct TwoClasses {
+  using Sums = std::array<double, 2>;  // n, weight of class 1
+  static constexpr bool kOrdersLevels = true;
+
+  const int32_t* classes;
+  const double* weights;
+  const double* log_table;
+
+  explicit TwoClasses(const NodeRows& rows)
+      : classes(rows.classes()), weights(rows.weights()), log_table(rows.log_table().data()) {}
+  Sums Zero() const { return {0, 0}; }
+  void Add(Sums& sums, uint32_t position) const {
+    const double weight = kWeighted ? weights[position] : 1.0;
+    sums[0] += weight;
+    sums[1] += weight * static_cast<double>(classes[position]);
+  }
+  double LevelKey(const Sums& sums) const { return sums[1] / sums[0]; }
+  double Score(const Sums& left, const Sums& total) const {
+    return Value(left) + Value({total[0] - left[0], total[1] - left[1]});
+  }
+  double Value(const Sums& sums) const {
+    const double rest = sums[0] - sums[1];
+    if (kEntropy) return XLogX(sums[1]) + XLogX(rest) - XLogX(sums[0]);
+    return (sums[1] * sums[1] + rest * rest) / sums[0];
+  }
+  double XLogX(double x) const {
+    if (!kWeighted) return log_table[static_cast<size_t>(x)];
+    return x > 0 ? x * std::log2(x) : 0;
+  }
+};
+
+// Sums of any number of outputs: n, then one per output.
+using ManySums = absl::InlinedVector<double, 12>;
+
+// Squared error of several targets.
+template <bool kWeighted>
+struct SquaredErrorOfMany {
+  using Sums = ManySums;
+  static constexpr bool kOrdersLevels = false;
+
+  const double* values;
+  const double* weights;
+  size_t outputs;
+
+  explicit SquaredErrorOfMany(const NodeRows& rows)
+      : values(rows.values()),
+        weights(rows.weights()),
+        outputs(static_cast<size_t>(rows.outputs())) {}
+  Sums Zero() const { return Sums(outputs + 1, 0.0); }
+  void Add(Sums& sums, uint32_t position) const {
+    const double weight = kWeighted ? weights[position] : 1.0;
+    sums[0] += weight;
+    for (size_t k = 0; k < outputs; ++k) sums[k + 1] += weight * values[position * outputs + k];
+  }
+  double LevelKey(const Sums&) const { return 0; }
+  double Score(const Sums& left, const Sums& total) const {
+    double a = 0;
+    double b = 0;
+    for (size_t k = 1; k <= outputs; ++k) {
+      const double rest = total[k] - left[k];
+      a += left[k] * left[k];
+      b += rest * rest;
+    }
+    return a / left[0] + b / (total[0] - left[0]);
+  }
+  double Value(const Sums& sums) const {
+    double a = 0;
+    for (size_t k = 1; k <= outputs; ++k) a += sums[k] * sums[k];
+    return a / sums[0];
+  }
+};
+
+// Gini impurity or entropy of any number of classes.
+template <bool kWeighted, bool kEntropy>
+struct ManyClasses {
+  using Sums = ManySums;
+  static constexpr bool kOrdersLevels = false;
+
+  const int32_t* classes;
+  const double* weights;
+  const double* log_table;
+  size_t outputs;
+
+  explicit ManyClasses(const NodeRows& rows)
+      : classes(rows.classes()),
+        weights(rows.weights()),
+        log_table(rows.log_table().data()),
+        outputs(static_cast<size_t>(rows.outputs())) {}
+  Sums Zero() const { return Sums(outputs + 1, 0.0); }
+  void Add(Sums& sums, uint32_t position) const {
+    const double weight = kWeighted ? weights[position] : 1.0;
+    sums[0] += weight;
+    sums[1 + static_cast<size_t>(classes[position])] += weight;
+  }
+  double LevelKey(const Sums&) const { return 0; }
+  double Score(const Sums& left, const Sums& total) const {
+    const double rest = total[0] - left[0];
+    double a = 0;
+    double b = 0;
+    for (size_t k = 1; k <= outputs; ++k) {
+      a += Term(left[k]);
+      b += Term(total[k] - left[k]);
+    }
+    return kEntropy ? a - XLogX(left[0]) + (b - XLogX(rest)) : a / left[0] + b / rest;
+  }
+  double Value(const Sums& sums) const {
+    double a = 0;
+    for (size_t k = 1; k <= outputs; ++k) a += Term(sums[k]);
+    return kEntropy ? a - XLogX(sums[0]) : a / sums[0];
+  }
+  double Term(double x) const { return kEntropy ? XLogX(x) : x * x; }
+  double XLogX(double x) const {
+    if (!kWeighted) return log_table[static_cast<size_t>(x)];
+    return x > 0 ? x * std::log2(x) : 0;
+  }
+};
+
+}  // namespace trainyard

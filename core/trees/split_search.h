@@ -1,0 +1,64 @@
+// The best split of one node by one feature.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "core/trees/node_rows.h"
+#include "core/trees/presort.h"
+#include "core/trees/stop_token.h"
+
+namespace trainyard {
+
+// Conditions on both sides of a split.
+struct SplitLimits {
+  int64_t min_rows = 1;
+  double min_weight = 0;
+};
+
+// A split of a node. Rows go left by `left_levels` when that is not empty, else by `threshold`.
+struct Split {
+  int32_t feature = -1;  // -1: there is none
+  double decrease = 0;   // N(t) i(t) - N(a) i(a) - N(b) i(b), in units of stored targets
+  double threshold = 0;
+  uint32_t last_left_rank = 0;  // numeric: rows of rank <= this go left
+  bool saw_missing = false;     // whether the node has missing values of the feature
+  bool missing_left = false;
+  std::vector<int32_t> left_levels;
+
+  bool found() const { return feature >= 0; }
+};
+
+// A node's part of a feature's order; `row` of the entries is the position in NodeRows.
+struct FeatureSegment {
+  int32_t feature = 0;
+  std::span<const OrderEntry> entries;
+  uint32_t missing_rank = 0;
+  bool categorical = false;
+  std::span<const double> values;  // by rank; numeric features only
+};
+
+// Scores splits for one criterion. Stateless between calls; thread-safe.
+class SplitSearcher {
+ public:
+  virtual ~SplitSearcher() = default;
+
+  // Sums over the rows of a node, to be handed to Search.
+  virtual std::vector<double> Totals(RowRange range) const = 0;
+
+  // The best split, or none when the feature is constant or the limits forbid all. Scores within
+  // `tolerance` are equal. When `stop` is set the answer is meaningless.
+  virtual Split Search(const FeatureSegment& segment, std::span<const double> totals,
+                       const SplitLimits& limits, double tolerance, StopToken& stop) const = 0;
+};
+
+// The searcher for the criterion, outputs and weights of `rows`, which must outlive it.
+std::unique_ptr<SplitSearcher> MakeSplitSearcher(const NodeRows& rows);
+
+// Threshold between neighbouring distinct values: the midpoint, or `lower` where it rounds to
+// `upper` (or where there is no midpoint, between infinities).
+double MidpointThreshold(double lower, double upper);
+
+}  // namespace trainyard

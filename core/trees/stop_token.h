@@ -1,0 +1,46 @@
+// Cancellation inside long loops that run on several threads.
+#pragma once
+
+#include <atomic>
+#include <functional>
+
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+
+namespace trainyard {
+
+// Asks `check` whether to go on and remembers the first refusal. Thread-safe.
+class StopToken {
+ public:
+  // `check` may be empty: never stops. It is called from any thread.
+  explicit StopToken(std::function<absl::Status()> check) : check_(std::move(check)) {}
+
+  // Asks; true when the loop is to end. Ask at least every 50 ms, that is every million steps.
+  bool Ask() {
+    if (stopped()) return true;
+    if (!check_) return false;
+    absl::Status answer = check_();
+    if (answer.ok()) return false;
+    absl::MutexLock lock(&mutex_);
+    if (status_.ok()) status_ = std::move(answer);
+    stopped_.store(true, std::memory_order_release);
+    return true;
+  }
+
+  // Whether an earlier Ask was refused.
+  bool stopped() const { return stopped_.load(std::memory_order_acquire); }
+
+  // OK, or the first refusal.
+  absl::Status status() const {
+    absl::MutexLock lock(&mutex_);
+    return status_;
+  }
+
+ private:
+  const std::function<absl::Status()> check_;
+  std::atomic<bool> stopped_{false};
+  mutable absl::Mutex mutex_;
+  absl::Status status_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace trainyard

@@ -1,0 +1,208 @@
+// Growth, cross-validation, shrinkage and application of one full tree on Friedman's first
+// function, 100 000 rows and 20 features, each beside a floor that does only the memory traffic.
+#include <benchmark/benchmark.h>
+
+#include <cmath>
+#include <cstring>
+#include <numbers>
+#include <numeric>
+#include <random>
+#include <vector>
+
+#include "core/algorithms/hierarchical_shrinkage/cross_validation.h"
+#include "core/data/split.h"
+#include "core/trees/cart.h"
+#include "core/trees/shrinkage.h"
+#include "core/trees/tree_predictor.h"
+
+namespace trainyard {
+namespace {
+
+constexpr size_t kRows = 100'000;
+constexpr size_t kFeatures = 20;
+
+// y = 10 sin(pi x0 x1) + 20 (x2 - 0.5)^2 + 10 x3 + 5 x4 + N(0, 1), x uniform and rounded to float.
+struct Friedman1 {
+  std::vector<std::vector<double>> x;
+  std::vector<double> y;
+  std::vector<FeatureColumn> columns;
+  std::vector<int64_t> table_rows;
+  std::vector<uint32_t> rows;
+
+  Friedman1() : x(kFeatures, std::vector<double>(kRows)), y(kRows), table_rows(kRows), rows(kRows) {
+    std::mt19937_64 random(1);
+    std::uniform_real_distribution<float> uniform(0, 1);
+    std::normal_distribution<double> noise(0, 1);
+    for (size_t i = 0; i < kRows; ++i) {
+      for (size_t f = 0; f < kFeatures; ++f) x[f][i] = static_cast<double>(uniform(random));
+      y[i] = 10 * std::sin(std::numbers::pi * x[0][i] * x[1][i]) +
+             20 * (x[2][i] - 0.5) * (x[2][i] - 0.5) + 10 * x[3][i] + 5 * x[4][i] + noise(random);
+    }
+    for (const std::vector<double>& column : x) columns.push_back(FeatureColumn::Numeric(column));
+    std::iota(table_rows.begin(), table_rows.end(), int64_t{0});
+    std::iota(rows.begin(), rows.end(), uint32_t{0});
+  }
+
+  static const Friedman1& Get() {
+    static const auto* const data = new Friedman1();
+    return *data;
+  }
+};
+
+v1::CartOptions FullTree() {
+  v1::CartOptions options;
+  options.set_criterion(v1::CartOptions::CRITERION_SQUARED_ERROR);
+  options.set_min_samples_split(2);
+  options.set_min_samples_leaf(1);
+  return options;
+}
+
+Tree Fit(ThreadPool& pool) {
+  const Friedman1& data = Friedman1::Get();
+  const auto features = PresortedFeatures::Build(data.columns, data.table_rows, pool, {});
+  return *GrowCart(*features, TreeTarget::Regression(data.y), {}, data.rows, FullTree(), pool, {});
+}
+
+void FullCart(benchmark::State& state) {
+  Friedman1::Get();
+  ThreadPool pool(static_cast<int>(state.range(0)));
+  int leaves = 0;
+  for (auto _ : state) leaves = Fit(pool).leaf_count();
+  state.counters["leaves"] = leaves;
+}
+BENCHMARK(FullCart)
+    ->ArgName("threads")
+    ->Arg(1)
+    ->Arg(2)
+    ->Unit(benchmark::kMillisecond)
+    ->MeasureProcessCPUTime()
+    ->UseRealTime();
+
+// Copies all orders (8 bytes per row and feature) once for every level that a row passes on
+// average.
+void FullCartFloor(benchmark::State& state) {
+  ThreadPool pool(2);
+  const Tree tree = Fit(pool);
+  const std::vector<int32_t> depths = tree.NodeDepths();
+  double levels = 0;
+  for (int t = 0; t < tree.node_count(); ++t) {
+    if (tree.is_leaf(t)) {
+      levels += tree.weight[static_cast<size_t>(t)] * depths[static_cast<size_t>(t)] / kRows;
+    }
+  }
+  std::vector<OrderEntry> from(kRows * kFeatures);
+  std::vector<OrderEntry> to(kRows * kFeatures);
+  for (auto _ : state) {
+    for (int level = 0; level < static_cast<int>(levels); ++level) {
+      std::memcpy(to.data(), from.data(), from.size() * sizeof(OrderEntry));
+      benchmark::DoNotOptimize(to.data());
+      benchmark::ClobberMemory();
+    }
+  }
+  state.counters["levels"] = levels;
+}
+BENCHMARK(FullCartFloor)->Unit(benchmark::kMillisecond)->UseRealTime();
+
+// Sorting the features alone.
+void Presort(benchmark::State& state) {
+  const Friedman1& data = Friedman1::Get();
+  ThreadPool pool(static_cast<int>(state.range(0)));
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(PresortedFeatures::Build(data.columns, data.table_rows, pool, {}));
+  }
+}
+BENCHMARK(Presort)
+    ->ArgName("threads")
+    ->Arg(1)
+    ->Arg(2)
+    ->Unit(benchmark::kMillisecond)
+    ->MeasureProcessCPUTime()
+    ->UseRealTime();
+
+// Three folds, nine strengths, the final fit and its shrinkage; `fits` is the time in plain fits.
+void CrossValidatedShrinkage(benchmark::State& state) {
+  const Friedman1& data = Friedman1::Get();
+  ThreadPool pool(static_cast<int>(state.range(0)));
+  v1::HierarchicalShrinkageSpec spec;
+  *spec.mutable_cart() = FullTree();
+  spec.set_folds(3);
+  for (const double lambda : {0.0, 0.1, 1.0, 10.0, 25.0, 50.0, 100.0, 200.0, 500.0}) {
+    spec.add_lambda_grid(lambda);
+  }
+  for (auto _ : state) {
+    const auto features = PresortedFeatures::Build(data.columns, data.table_rows, pool, {});
+    const TreeTarget target = TreeTarget::Regression(data.y);
+    const std::vector<int32_t> folds = AssignFolds(data.table_rows, {}, {}, 3, 0);
+    std::vector<std::vector<double>> losses;
+    for (int fold = 0; fold < 3; ++fold) {
+      losses.push_back(*ValidateFold({data.columns, data.table_rows, *features, target, {}}, folds,
+                                     fold, spec, pool, {}));
+    }
+    const std::vector<double> lambdas(spec.lambda_grid().begin(), spec.lambda_grid().end());
+    Tree tree = *GrowCart(*features, target, {}, data.rows, spec.cart(), pool, {});
+    Shrink(spec.scheme(), ChooseLambda(SummarizeFolds(lambdas, losses)), tree);
+    benchmark::DoNotOptimize(tree.value.data());
+  }
+}
+BENCHMARK(CrossValidatedShrinkage)
+    ->ArgName("threads")
+    ->Arg(1)
+    ->Arg(2)
+    ->Unit(benchmark::kMillisecond)
+    ->MeasureProcessCPUTime()
+    ->UseRealTime();
+
+void ShrinkOnePath(benchmark::State& state) {
+  ThreadPool pool(2);
+  const Tree tree = Fit(pool);
+  const std::vector<double> lambdas = {0, 0.1, 1, 10, 25, 50, 100, 200, 500};
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(
+        ShrinkagePath(tree, v1::HierarchicalShrinkageSpec::SCHEME_HIERARCHICAL, lambdas));
+  }
+  state.SetItemsProcessed(state.iterations() * tree.node_count());
+}
+BENCHMARK(ShrinkOnePath)->Unit(benchmark::kMillisecond)->UseRealTime();
+
+// Rows a second and core, full tree and tree of 30 leaves.
+void Predict(benchmark::State& state) {
+  const Friedman1& data = Friedman1::Get();
+  ThreadPool pool(2);
+  const auto features = PresortedFeatures::Build(data.columns, data.table_rows, pool, {});
+  v1::CartOptions options = FullTree();
+  options.set_max_leaf_nodes(static_cast<int32_t>(state.range(0)));
+  const Tree tree =
+      *GrowCart(*features, TreeTarget::Regression(data.y), {}, data.rows, options, pool, {});
+  const TreePredictor predictor({&tree, 1}, TreeCombination::kMean);
+  std::vector<double> values(kRows);
+  for (auto _ : state) {
+    predictor.Predict(data.columns, 0, values);
+    benchmark::DoNotOptimize(values.data());
+  }
+  state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(kRows));
+}
+BENCHMARK(Predict)
+    ->ArgName("max_leaf_nodes")
+    ->Arg(0)
+    ->Arg(30)
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime();
+
+// Reading every value once.
+void PredictFloor(benchmark::State& state) {
+  const Friedman1& data = Friedman1::Get();
+  for (auto _ : state) {
+    double sum = 0;
+    for (const std::vector<double>& column : data.x) {
+      sum = std::accumulate(column.begin(), column.end(), sum);
+    }
+    benchmark::DoNotOptimize(sum);
+  }
+  state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(kRows));
+}
+BENCHMARK(PredictFloor)->Unit(benchmark::kMillisecond)->UseRealTime();
+
+}  // namespace
+}  // namespace trainyard
+
+BENCHMARK_MAIN();
