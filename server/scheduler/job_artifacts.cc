@@ -1,0 +1,92 @@
+// Model files and checkpoints on their way from a worker.
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "core/base/secret.h"
+#include "core/base/sha256.h"
+#include "core/base/status.h"
+#include "server/scheduler/job_manager_impl.h"
+#include "server/scheduler/worker_events.h"
+
+namespace trainyard {
+namespace {
+
+constexpr size_t kMaxModelFiles = 1000;
+constexpr absl::Duration kCheckpointTimeout = absl::Seconds(60);
+
+}  // namespace
+
+absl::StatusOr<JobRecord*> JobManagerImpl::FindArtifactAttempt(const v1::ArtifactHeader& header) {
+  const absl::StatusOr<AttemptName> name = AttemptName::Parse(header.attempt());
+  if (!name.ok()) return absl::UnauthenticatedError(name.status().message());
+  if (shutting_down_) return absl::UnavailableError("the server is going down");
+  JobRecord* record = Find(name->job);
+  LiveAttempt* attempt =
+      record == nullptr || record->live == nullptr ? nullptr : record->live->attempt.get();
+  if (attempt == nullptr || attempt->record.name.attempt != name->attempt || attempt->ended) {
+    return absl::FailedPreconditionError(absl::StrCat("attempt ", header.attempt(), " has ended"));
+  }
+  if (attempt->record.session_key_sha256.empty() ||
+      !ConstantTimeEquals(Sha256Hex(header.session_key()), attempt->record.session_key_sha256)) {
+    return absl::UnauthenticatedError(
+        absl::StrCat("the session key is not that of ", header.attempt()));
+  }
+  switch (header.kind()) {
+    case v1::ArtifactHeader::KIND_CHECKPOINT:
+      return record;
+    case v1::ArtifactHeader::KIND_MODEL_FILE:
+      TY_RETURN_IF_ERROR(CheckModelPath(header.path()));
+      if (attempt->files.size() >= kMaxModelFiles && !attempt->files.contains(header.path())) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("a model has at most ", kMaxModelFiles, " files"));
+      }
+      return record;
+    default:
+      return absl::InvalidArgumentError("the artifact is neither a model file nor a checkpoint");
+  }
+}
+
+absl::Status JobManagerImpl::AuthoriseArtifact(const v1::ArtifactHeader& header) {
+  absl::MutexLock lock(&mutex_);
+  return FindArtifactAttempt(header).status();
+}
+
+absl::Status JobManagerImpl::AddArtifact(const v1::ArtifactHeader& header, const BlobInfo& blob,
+                                         std::shared_ptr<void> hold) {
+  if (header.kind() == v1::ArtifactHeader::KIND_CHECKPOINT) {
+    return StoreCheckpoint(header, blob, std::move(hold));
+  }
+  absl::MutexLock lock(&mutex_);
+  TY_ASSIGN_OR_RETURN(JobRecord * record, FindArtifactAttempt(header));
+  LiveAttempt& attempt = *record->live->attempt;
+  v1::ModelFile& file = attempt.files[header.path()];
+  file.set_path(header.path());
+  file.set_size_bytes(blob.size_bytes);
+  file.set_sha256(blob.sha256);
+  attempt.holds.push_back(std::move(hold));
+  attempt.last_heard = Now();
+  return absl::OkStatus();
+}
+
+absl::Status JobManagerImpl::StoreCheckpoint(const v1::ArtifactHeader& header, const BlobInfo& blob,
+                                             std::shared_ptr<void> hold) {
+  const auto stored = std::make_shared<absl::Notification>();
+  {
+    absl::MutexLock lock(&mutex_);
+    TY_ASSIGN_OR_RETURN(JobRecord * record, FindArtifactAttempt(header));
+    LiveJob& live = *record->live;
+    live.attempt->last_heard = Now();
+    v1::JobEvent event;
+    event.mutable_checkpoint()->set_step(header.step());
+    event.mutable_checkpoint()->set_size_bytes(blob.size_bytes);
+    AddEvent(live, std::move(event));
+    live.next.checkpoint = UnitOfWork::Checkpoint{header.step(), blob};
+    live.next.after.push_back([stored, hold = std::move(hold)] { stored->Notify(); });
+    Settle(*record);
+  }
+  if (stored->WaitForNotificationWithTimeout(kCheckpointTimeout)) return absl::OkStatus();
+  return absl::UnavailableError("the checkpoint could not be stored in time; the disk may be full");
+}
+
+}  // namespace trainyard

@@ -1,0 +1,22 @@
+// What workers may send.
+#pragma once
+
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "trainyard/v1/job.pb.h"
+#include "trainyard/v1/worker_service.pb.h"
+
+namespace trainyard {
+
+// OK for an event that a worker may send: progress, metrics or a log line within their bounds. Sets
+// aside what the server gives: sequence and attempt. INVALID_ARGUMENT otherwise.
+absl::Status CheckWorkerEvent(v1::JobEvent& event);
+
+// OK when the end is one that a worker may report; INVALID_ARGUMENT otherwise.
+absl::Status CheckFinished(const v1::Finished& finished);
+
+// OK for a path within a model folder: relative, without `.` and `..`, at most 255 bytes.
+absl::Status CheckModelPath(std::string_view path);
+
+}  // namespace trainyard
