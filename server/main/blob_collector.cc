@@ -1,0 +1,52 @@
+#include "server/main/blob_collector.h"
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "server/storage/check.h"
+#include "server/telemetry/log.h"
+
+namespace trainyard {
+
+BlobCollector::BlobCollector(Catalogue& catalogue, BlobStore& blobs, absl::Duration delay,
+                             absl::Duration period)
+    : catalogue_(catalogue), blobs_(blobs), delay_(delay), period_(period), thread_([this] {
+        Run();
+      }) {}
+
+BlobCollector::~BlobCollector() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+  }
+  thread_.join();
+}
+
+void BlobCollector::RunSoon() {
+  absl::MutexLock lock(&mutex_);
+  asked_ = true;
+}
+
+void BlobCollector::Run() {
+  const auto asked = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return asked_ || stopping_; };
+  while (true) {
+    Collect();
+    absl::MutexLock lock(&mutex_);
+    mutex_.AwaitWithTimeout(absl::Condition(&asked), period_);
+    // Deletions come in bursts.
+    mutex_.AwaitWithTimeout(absl::Condition(&stopping_), delay_);
+    if (stopping_) return;
+    asked_ = false;
+  }
+}
+
+void BlobCollector::Collect() {
+  const auto removed = CollectGarbage(catalogue_, blobs_);
+  if (!removed.ok()) {
+    LogWarning("cannot collect unused blobs", {{"error", std::string(removed.status().message())}});
+  } else if (*removed > 0) {
+    LogInfo("unused blobs removed", {{"count", absl::StrCat(*removed)}});
+  }
+}
+
+}  // namespace trainyard

@@ -1,0 +1,42 @@
+// Removes blobs that nothing refers to any more.
+#pragma once
+
+#include <memory>
+#include <thread>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "server/storage/blob_store.h"
+#include "server/storage/catalogue.h"
+
+namespace trainyard {
+
+// A thread that collects once at the start, a while after each RunSoon, and once a day. The
+// destructor waits for a collection that is running.
+class BlobCollector {
+ public:
+  BlobCollector(Catalogue& catalogue, BlobStore& blobs, absl::Duration delay = absl::Seconds(10),
+                absl::Duration period = absl::Hours(24));
+  ~BlobCollector();
+  BlobCollector(const BlobCollector&) = delete;
+  BlobCollector& operator=(const BlobCollector&) = delete;
+
+  // Something was deleted. Many calls within the delay make one collection.
+  void RunSoon();
+
+ private:
+  void Run();
+  void Collect();
+
+  Catalogue& catalogue_;
+  BlobStore& blobs_;
+  const absl::Duration delay_;
+  const absl::Duration period_;
+  absl::Mutex mutex_;
+  bool asked_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;
+};
+
+}  // namespace trainyard
