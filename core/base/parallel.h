@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -20,7 +21,11 @@ void ParallelFor(int threads, int64_t count, const Task& task) {
   };
   const int64_t helpers = std::min<int64_t>(threads, count) - 1;
   std::vector<std::jthread> others;
-  for (int64_t i = 0; i < helpers; ++i) others.emplace_back(work);
+  try {
+    for (int64_t i = 0; i < helpers; ++i) others.emplace_back(work);
+  } catch (const std::system_error&) {
+    // The system grants no more threads; those that run do the work.
+  }
   work();
 }
 

@@ -22,6 +22,9 @@ struct ColumnData {
   std::shared_ptr<const void> storage;
 };
 
+// INVALID_ARGUMENT when a table of that size would exceed `limits.max_uncompressed_bytes`.
+absl::Status CheckTableSize(int64_t rows, int64_t columns, const TableLimits& limits);
+
 // Fills in the schema of a column: counts, extremes, mean, levels.
 v1::ColumnSchema SummariseColumn(const ColumnData& column);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
@@ -15,6 +16,7 @@ namespace {
 
 constexpr size_t kSampleBytes = size_t{64} << 10;
 constexpr int kSampleRecords = 50;
+constexpr size_t kMaxNameBytes = 1024;
 
 // Number of fields of the record at `at`, which is moved behind its line end.
 int64_t CountFields(const char*& at, const char* end, char delimiter, char line_end) {
@@ -73,33 +75,35 @@ char DetectDelimiter(std::string_view text, char line_end) {
   return best;
 }
 
-// The fields of the first record; `end_offset` becomes the start of the next one.
+// The fields of the first record, which begins in line `line`; `end_offset` and `line` become the
+// start of the next one.
 absl::StatusOr<std::vector<std::string>> ReadFirstRecord(std::string_view text, char delimiter,
                                                          char line_end, const TableLimits& limits,
-                                                         size_t& end_offset, int64_t& lines) {
+                                                         size_t& end_offset, int64_t& line) {
+  const std::string first_line = absl::StrCat("line ", line);
   std::vector<std::string> fields;
   std::string scratch;
   const char* at = text.data();
   const char* const end = at + text.size();
-  lines = 1;
   while (true) {
     if (static_cast<int64_t>(fields.size()) == limits.max_columns) {
-      return InvalidFile("line 1", absl::StrCat("has more than ", limits.max_columns,
-                                                " columns; a table must have at most that many"));
+      return InvalidFile(first_line, absl::StrCat("has more than ", limits.max_columns,
+                                                  " columns; a table must have at most that many"));
     }
     const CsvField field = ReadField(at, end, delimiter, line_end, scratch);
     if (field.error != nullptr) {
-      return InvalidFile(absl::StrCat("line ", lines, ", column ", fields.size() + 1), field.error);
+      return InvalidFile(absl::StrCat("line ", line, ", column ", fields.size() + 1), field.error);
     }
     if (static_cast<int64_t>(field.end - text.data()) > limits.max_line_bytes) {
-      return InvalidFile("line 1",
+      return InvalidFile(first_line,
                          absl::StrCat("is longer than ", limits.max_line_bytes, " bytes"));
     }
-    lines += field.lines_inside;
+    line += field.lines_inside;
     fields.emplace_back(field.text);
     at = field.end;
     if (at == end || *at++ == line_end) break;
   }
+  ++line;
   end_offset = static_cast<size_t>(at - text.data());
   return fields;
 }
@@ -107,27 +111,36 @@ absl::StatusOr<std::vector<std::string>> ReadFirstRecord(std::string_view text, 
 bool LooksLikeHeader(const std::vector<std::string>& fields) {
   bool any_text = false;
   for (const std::string& field : fields) {
-    if (ParseNumber(field) || ParseDate(field)) return false;
+    if (ParseNumber(field) || ParseDate(field) || field.size() > kMaxNameBytes) return false;
     any_text |= !field.empty();
   }
   return any_text;
 }
 
 absl::StatusOr<std::vector<std::string>> MakeNames(const std::vector<std::string>& fields,
-                                                   bool header) {
+                                                   bool header, int64_t line) {
   std::vector<std::string> names;
   absl::flat_hash_set<std::string> taken;
+  absl::flat_hash_map<std::string, int> copies;  // the number tried last, by repeated name
   for (size_t i = 0; i < fields.size(); ++i) {
     const std::string trimmed(header ? TrimBlanks(fields[i]) : std::string_view());
-    const std::string place = absl::StrCat("line 1, column ", i + 1);
+    const std::string place = absl::StrCat("line ", line, ", column ", i + 1);
     if (FindInvalidUtf8(trimmed)) {
       return InvalidFile(place, absl::StrCat("the name ", QuoteValue(trimmed), " is not UTF-8"));
     }
-    if (trimmed.find('\0') != std::string::npos)
-      return InvalidFile(place, "the name has a NUL byte");
+    if (trimmed.find('\0') != std::string::npos) {
+      return InvalidFile(place, "the name holds a NUL byte; a table file must be text");
+    }
+    if (trimmed.size() > kMaxNameBytes) {
+      return InvalidFile(place, absl::StrCat("the name has ", trimmed.size(),
+                                             " bytes; it must have at most ", kMaxNameBytes));
+    }
     const std::string base = trimmed.empty() ? absl::StrCat("x", i) : trimmed;
     std::string name = base;
-    for (int copy = 2; !taken.insert(name).second; ++copy) name = absl::StrCat(base, "_", copy);
+    while (!taken.insert(name).second) {
+      int& copy = copies.try_emplace(base, 1).first->second;
+      name = absl::StrCat(base, "_", ++copy);
+    }
     names.push_back(std::move(name));
   }
   return names;
@@ -150,16 +163,16 @@ absl::StatusOr<CsvDialect> DetectDialect(std::string_view text, const v1::TableR
   dialect.delimiter = options.delimiter().empty() ? DetectDelimiter(text, dialect.line_end)
                                                   : options.delimiter().front();
   size_t end_offset = 0;
-  int64_t lines = 0;
+  int64_t next_line = dialect.body_line;
   TY_ASSIGN_OR_RETURN(
       const std::vector<std::string> fields,
-      ReadFirstRecord(text, dialect.delimiter, dialect.line_end, limits, end_offset, lines));
+      ReadFirstRecord(text, dialect.delimiter, dialect.line_end, limits, end_offset, next_line));
   dialect.header = options.has_header() ? options.header() : LooksLikeHeader(fields);
-  TY_ASSIGN_OR_RETURN(dialect.names, MakeNames(fields, dialect.header));
+  TY_ASSIGN_OR_RETURN(dialect.names, MakeNames(fields, dialect.header, dialect.body_line));
   dialect.body_offset = start;
   if (dialect.header) {
     dialect.body_offset += end_offset;
-    dialect.body_line += lines;
+    dialect.body_line = next_line;
   }
   return dialect;
 }

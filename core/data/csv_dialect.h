@@ -27,8 +27,8 @@ struct CsvDialect {
 //
 // Delimiter: among `,` `;` tab `|`, then the blank, the one that divides the first records into the
 // same number of fields, at least two, and the most; `,` where none does. Header: the first record
-// is one when none of its fields is a number or a date. Empty names become `xI`, I the column's
-// index from 0; a repeated name gets `_2`, `_3`, ….
+// is one when none of its fields is a number or a date, or longer than a name may be (1024 bytes).
+// Empty names become `xI`, I the column's index from 0; a repeated name gets `_2`, `_3`, ….
 absl::StatusOr<CsvDialect> DetectDialect(std::string_view text, const v1::TableReadOptions& options,
                                          const TableLimits& limits);
 

@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "core/data/csv_dialect.h"
+#include "core/data/csv_levels.h"
 #include "core/data/parse_errors.h"
 #include "core/data/table.h"
 
@@ -18,12 +18,13 @@ enum class CsvRole {
   kSkip,
   kNumber,  // stores numbers; a text that is none fails the column
   kDate,    // stores seconds since 1970; a text that is no date fails the column
-  kLevels,  // stores codes into a dictionary of the piece's own
+  kLevels,  // stores codes into the piece's own levels
 };
 
 struct CsvPassColumn {
   CsvRole role = CsvRole::kSkip;
   bool strict = false;        // a text of another kind is an error in the file
+  bool boolean = false;       // kLevels: a text that is no boolean is an error in the file
   double* numbers = nullptr;  // kNumber and kDate: where the piece's rows go
   int32_t* codes = nullptr;   // kLevels: likewise
 };
@@ -32,9 +33,12 @@ struct CsvPassColumn {
 struct CsvPassSettings {
   const CsvDialect* dialect = nullptr;
   const TableLimits* limits = nullptr;
-  const std::vector<std::string>* missing_values = nullptr;  // beside the empty field
-  std::vector<double> missing_numbers;                       // those of them that are numbers
+  std::vector<std::string> missing_values = {};  // beside the empty field
+  std::vector<double> missing_numbers = {};      // those of them that are numbers
 };
+
+// Whether the field, blanks at its ends aside, means that there is no value.
+bool IsMissing(std::string_view text, const CsvPassSettings& settings);
 
 // The first text that failed a column within a piece; line 0 if none did. Lines count from 1 within
 // the piece.
@@ -43,23 +47,16 @@ struct CsvFailure {
   std::string text;
 };
 
-// A level's code within its piece, and the line where it first stands.
-struct CsvLevel {
-  int32_t code = 0;
-  int64_t line = 0;
-};
-using CsvDictionary = absl::flat_hash_map<std::string, CsvLevel>;
-
 struct CsvPassResult {
   explicit CsvPassResult(int max_errors) : errors(max_errors) {}
   int64_t row_count = 0;
   int64_t line_count = 0;
-  ParseErrors errors;                       // lines count from 1 within the piece
-  std::vector<CsvFailure> failures;         // one per column
-  std::vector<CsvDictionary> dictionaries;  // one per column, filled for kLevels
+  ParseErrors errors;                // lines count from 1 within the piece
+  std::vector<CsvFailure> failures;  // one per column
+  std::vector<PieceLevels> levels;   // one per column, filled for kLevels
 };
 
-// Reads `piece`, which begins and ends with records.
+// Reads `piece`, which begins and ends with records. The pass ends early when the errors are full.
 CsvPassResult RunCsvPass(std::string_view piece, const CsvPassSettings& settings,
                          const std::vector<CsvPassColumn>& columns);
 

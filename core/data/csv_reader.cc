@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <limits>
 #include <map>
 #include <optional>
 #include <utility>
@@ -12,8 +11,10 @@
 #include "core/base/parallel.h"
 #include "core/base/status.h"
 #include "core/data/column_data.h"
+#include "core/data/csv_column.h"
 #include "core/data/csv_dialect.h"
 #include "core/data/csv_pass.h"
+#include "core/data/csv_probe.h"
 #include "core/data/csv_records.h"
 #include "core/data/parse_errors.h"
 #include "core/data/value_parsing.h"
@@ -30,18 +31,6 @@ struct Piece {
   int64_t first_row = 0;
   int64_t row_bound = 0;  // before the first pass: at least the number of rows
   int64_t row_count = 0;
-  int64_t lines_before = 0;
-};
-
-// A column being filled.
-struct Column {
-  CsvRole role = CsvRole::kNumber;
-  bool strict = false;
-  bool boolean = false;                           // asked for; then 0 and 1 are words too
-  v1::ColumnType type = v1::COLUMN_TYPE_NUMERIC;  // by the last role that did not fail
-  std::shared_ptr<double[]> numbers;
-  std::shared_ptr<int32_t[]> codes;
-  std::vector<std::string> levels;
 };
 
 class CsvReader {
@@ -58,7 +47,8 @@ class CsvReader {
   absl::StatusOr<std::shared_ptr<const Table>> Read() {
     TY_ASSIGN_OR_RETURN(dialect_, DetectDialect(text_, options_, limits_));
     TY_RETURN_IF_ERROR(PrepareColumns());
-    PlanPieces();
+    ProbeColumns();
+    TY_RETURN_IF_ERROR(PlanPieces());
     std::vector<CsvFailure> failures;
     // Numbers first; what is none is read again as dates, then as levels.
     for (bool first = true; first || AssignNextRoles(failures); first = false) {
@@ -69,6 +59,7 @@ class CsvReader {
 
  private:
   size_t column_count() const { return columns_.size(); }
+  int64_t piece_count() const { return static_cast<int64_t>(pieces_.size()); }
 
   absl::Status PrepareColumns() {
     columns_.resize(dialect_.names.size());
@@ -82,23 +73,35 @@ class CsvReader {
                     absl::StrCat("there is no column ", QuoteValue(name)));
         continue;
       }
-      Column& column = columns_[static_cast<size_t>(found - dialect_.names.begin())];
+      CsvColumn& column = columns_[static_cast<size_t>(found - dialect_.names.begin())];
       column.strict = type != v1::COLUMN_TYPE_UNSPECIFIED;
       column.boolean = type == v1::COLUMN_TYPE_BOOLEAN;
       if (type == v1::COLUMN_TYPE_DATE) column.role = CsvRole::kDate;
       if (type == v1::COLUMN_TYPE_CATEGORICAL || column.boolean) column.role = CsvRole::kLevels;
     }
     TY_RETURN_IF_ERROR(unknown.ToStatus());
-    missing_.assign(options_.missing_values().begin(), options_.missing_values().end());
-    if (missing_.empty()) missing_.assign(std::begin(kDefaultMissing), std::end(kDefaultMissing));
-    settings_ = {&dialect_, &limits_, &missing_, {}};
-    for (const std::string& text : missing_) {
+    settings_ = {&dialect_, &limits_};
+    std::vector<std::string>& missing = settings_.missing_values;
+    missing.assign(options_.missing_values().begin(), options_.missing_values().end());
+    if (missing.empty()) missing.assign(std::begin(kDefaultMissing), std::end(kDefaultMissing));
+    for (const std::string& text : missing) {
       if (const auto number = ParseNumber(text)) settings_.missing_numbers.push_back(*number);
     }
     return absl::OkStatus();
   }
 
-  void PlanPieces() {
+  void ProbeColumns() {
+    std::vector<CsvRole> roles;
+    std::vector<bool> fixed;
+    for (const CsvColumn& column : columns_) {
+      roles.push_back(column.role);
+      fixed.push_back(column.strict);
+    }
+    ProbeRoles(text_.substr(dialect_.body_offset), settings_, fixed, roles);
+    for (size_t c = 0; c < column_count(); ++c) columns_[c].role = roles[c];
+  }
+
+  absl::Status PlanPieces() {
     const std::string_view body = text_.substr(dialect_.body_offset);
     const int64_t wanted =
         std::clamp<int64_t>(static_cast<int64_t>(body.size()) / min_piece_bytes_, 1, 1 << 16);
@@ -106,10 +109,11 @@ class CsvReader {
          CutIntoRecords(body, wanted, dialect_.delimiter, dialect_.line_end)) {
       pieces_.push_back({part});
     }
-    ParallelFor(threads_, static_cast<int64_t>(pieces_.size()), [&](int64_t i) {
+    ParallelFor(threads_, piece_count(), [&](int64_t i) {
       Piece& piece = pieces_[static_cast<size_t>(i)];
-      // A row has a line end and holds a byte per column, its line end counted.
-      const int64_t lines = 1 + std::count(piece.text.begin(), piece.text.end(), dialect_.line_end);
+      // A row ends with a line end, the last one perhaps without, and has a byte per column.
+      const int64_t lines = CountByte(piece.text, dialect_.line_end) +
+                            (piece.text.back() == dialect_.line_end ? 0 : 1);
       const auto bytes = static_cast<int64_t>(piece.text.size());
       piece.row_bound = std::min(lines, bytes / static_cast<int64_t>(column_count()) + 1);
     });
@@ -117,28 +121,14 @@ class CsvReader {
       piece.first_row = row_count_;
       row_count_ += piece.row_bound;
     }
-  }
-
-  // Memory for the columns that the next pass fills.
-  void Allocate() {
-    for (Column& column : columns_) {
-      const bool numbers = column.role == CsvRole::kNumber || column.role == CsvRole::kDate;
-      if (numbers && column.numbers == nullptr) {
-        column.numbers = std::make_shared_for_overwrite<double[]>(static_cast<size_t>(row_count_));
-      }
-      if (column.role == CsvRole::kLevels && column.codes == nullptr) {
-        column.numbers = nullptr;
-        column.codes = std::make_shared_for_overwrite<int32_t[]>(static_cast<size_t>(row_count_));
-      }
-    }
+    return CheckTableSize(row_count_, static_cast<int64_t>(column_count()), limits_);
   }
 
   std::vector<CsvPassColumn> TargetsOf(const Piece& piece) const {
     std::vector<CsvPassColumn> targets(column_count());
     for (size_t c = 0; c < column_count(); ++c) {
-      const Column& column = columns_[c];
-      targets[c].role = column.role;
-      targets[c].strict = column.strict;
+      const CsvColumn& column = columns_[c];
+      targets[c] = {column.role, column.strict, column.boolean, nullptr, nullptr};
       if (column.numbers != nullptr) targets[c].numbers = column.numbers.get() + piece.first_row;
       if (column.codes != nullptr) targets[c].codes = column.codes.get() + piece.first_row;
     }
@@ -146,16 +136,48 @@ class CsvReader {
   }
 
   absl::Status RunPass(bool first, std::vector<CsvFailure>& failures) {
-    Allocate();
+    for (CsvColumn& column : columns_) {
+      if (!column.Prepare(row_count_, limits_.max_levels)) return OutOfMemory();
+    }
     std::vector<std::optional<CsvPassResult>> results(pieces_.size());
-    ParallelFor(threads_, static_cast<int64_t>(pieces_.size()), [&](int64_t i) {
+    ParallelFor(threads_, piece_count(), [&](int64_t i) {
       const Piece& piece = pieces_[static_cast<size_t>(i)];
-      results[static_cast<size_t>(i)] = RunCsvPass(piece.text, settings_, TargetsOf(piece));
+      const std::vector<CsvPassColumn> targets = TargetsOf(piece);
+      CsvPassResult result = RunCsvPass(piece.text, settings_, targets);
+      ShareLevels(targets, result);
+      results[static_cast<size_t>(i)] = std::move(result);
     });
+    TY_RETURN_IF_ERROR(JoinResults(results, failures));
+    if (first) Compact();
+    for (size_t c = 0; c < column_count(); ++c) {
+      if (columns_[c].level_set == nullptr || !columns_[c].level_set->overflowed()) continue;
+      errors_.Add(dialect_.body_line, static_cast<int64_t>(c) + 1,
+                  absl::StrCat("the column ", QuoteValue(dialect_.names[c]), " has more than ",
+                               limits_.max_levels,
+                               " different texts; a categorical column must have at most that "
+                               "many"));
+    }
+    TY_RETURN_IF_ERROR(errors_.ToStatus());
+    ParallelFor(threads_, static_cast<int64_t>(column_count()),
+                [&](int64_t c) { columns_[static_cast<size_t>(c)].AdoptLevels(row_count_); });
+    return absl::OkStatus();
+  }
+
+  // Makes the codes of a piece those of the whole file and frees the piece's levels.
+  void ShareLevels(const std::vector<CsvPassColumn>& targets, CsvPassResult& result) {
+    for (size_t c = 0; c < column_count(); ++c) {
+      if (targets[c].role != CsvRole::kLevels) continue;
+      const std::vector<int32_t> shared = columns_[c].level_set->Add(result.levels[c].texts);
+      Recode(std::span(targets[c].codes, static_cast<size_t>(result.row_count)), shared);
+    }
+    result.levels.clear();
+  }
+
+  absl::Status JoinResults(std::vector<std::optional<CsvPassResult>>& results,
+                           std::vector<CsvFailure>& failures) {
     int64_t lines = dialect_.body_line - 1;
     failures.assign(column_count(), {});
     for (size_t i = 0; i < pieces_.size(); ++i) {
-      pieces_[i].lines_before = lines;
       pieces_[i].row_count = results[i]->row_count;
       errors_.Merge(results[i]->errors, lines);
       lines += results[i]->line_count;
@@ -166,11 +188,6 @@ class CsvReader {
       // Line numbers behind a piece that was given up are not known.
       if (results[i]->errors.full()) break;
     }
-    TY_RETURN_IF_ERROR(errors_.ToStatus());
-    if (first) Compact();
-    for (size_t c = 0; c < column_count(); ++c) {
-      if (columns_[c].role == CsvRole::kLevels) MergeLevels(c, results);
-    }
     return errors_.ToStatus();
   }
 
@@ -179,12 +196,12 @@ class CsvReader {
   void Compact() {
     int64_t rows = 0;
     for (Piece& piece : pieces_) {
-      for (const Column& column : columns_) {
-        const auto move = [&](auto* values) {
-          if (values == nullptr || rows == piece.first_row) return;
-          std::memmove(values + rows, values + piece.first_row,
-                       static_cast<size_t>(piece.row_count) * sizeof(*values));
-        };
+      const auto move = [&](auto* values) {
+        if (values == nullptr || rows == piece.first_row) return;
+        std::memmove(values + rows, values + piece.first_row,
+                     static_cast<size_t>(piece.row_count) * sizeof(*values));
+      };
+      for (const CsvColumn& column : columns_) {
         move(column.numbers.get());
         move(column.codes.get());
       }
@@ -192,62 +209,6 @@ class CsvReader {
       rows += piece.row_count;
     }
     row_count_ = rows;
-  }
-
-  // Makes one sorted list of levels of the pieces' dictionaries and rewrites the codes.
-  void MergeLevels(size_t c, std::vector<std::optional<CsvPassResult>>& results) {
-    Column& column = columns_[c];
-    for (size_t i = 0; i < pieces_.size(); ++i) {
-      for (const auto& [text, level] : results[i]->dictionaries[c]) {
-        column.levels.push_back(text);
-        if (FindInvalidUtf8(text)) {
-          errors_.Add(level.line + pieces_[i].lines_before, static_cast<int64_t>(c) + 1,
-                      absl::StrCat("the text ", QuoteValue(text), " is not UTF-8"));
-        }
-      }
-    }
-    std::sort(column.levels.begin(), column.levels.end());
-    column.levels.erase(std::unique(column.levels.begin(), column.levels.end()),
-                        column.levels.end());
-    if (static_cast<int64_t>(column.levels.size()) > limits_.max_levels) {
-      errors_.Add(dialect_.body_line, static_cast<int64_t>(c) + 1,
-                  absl::StrCat("the column has ", column.levels.size(),
-                               " different texts; a categorical column must have at most ",
-                               limits_.max_levels));
-      return;
-    }
-    ParallelFor(threads_, static_cast<int64_t>(pieces_.size()), [&](int64_t i) {
-      const Piece& piece = pieces_[static_cast<size_t>(i)];
-      const CsvDictionary& dictionary = results[static_cast<size_t>(i)]->dictionaries[c];
-      std::vector<int32_t> new_codes(dictionary.size());
-      for (const auto& [text, level] : dictionary) {
-        const auto at = std::lower_bound(column.levels.begin(), column.levels.end(), text);
-        new_codes[static_cast<size_t>(level.code)] =
-            static_cast<int32_t>(at - column.levels.begin());
-      }
-      int32_t* codes = column.codes.get() + piece.first_row;
-      for (int64_t row = 0; row < piece.row_count; ++row) {
-        if (codes[row] >= 0) codes[row] = new_codes[static_cast<size_t>(codes[row])];
-      }
-    });
-    if (column.boolean) CheckBooleans(c, results);
-  }
-
-  void CheckBooleans(size_t c, const std::vector<std::optional<CsvPassResult>>& results) {
-    for (size_t i = 0; i < pieces_.size(); ++i) {
-      for (const auto& [text, level] : results[i]->dictionaries[c]) {
-        if (BooleanOf(columns_[c], text)) continue;
-        errors_.Add(level.line + pieces_[i].lines_before, static_cast<int64_t>(c) + 1,
-                    absl::StrCat("the value ", QuoteValue(text),
-                                 " must be true or false, yes or no, t or f, y or n, 1 or 0"));
-      }
-    }
-  }
-
-  static std::optional<bool> BooleanOf(const Column& column, const std::string& text) {
-    if (const auto word = ParseBoolean(text)) return word->first;
-    if (column.boolean && (text == "0" || text == "1")) return text == "1";
-    return std::nullopt;
   }
 
   // Chooses what the columns that failed are read as next. False when none is left.
@@ -266,15 +227,19 @@ class CsvReader {
   }
 
   absl::StatusOr<std::shared_ptr<const Table>> Finish() {
-    if (row_count_ == 0)
+    if (row_count_ == 0) {
       return InvalidFile("file", "has a header but no rows; a table needs at least one");
+    }
     if (row_count_ > limits_.max_rows) {
       return InvalidFile(
           "file",
           absl::StrCat("has ", row_count_, " rows; a table must have at most ", limits_.max_rows));
     }
     std::vector<ColumnData> data;
-    for (size_t c = 0; c < column_count(); ++c) data.push_back(FinishColumn(c));
+    for (size_t c = 0; c < column_count(); ++c) {
+      if (!columns_[c].ConvertBooleans(row_count_)) return OutOfMemory();
+      data.push_back(columns_[c].Take(dialect_.names[c], row_count_));
+    }
     v1::TableReadOptions read = options_;
     read.set_format(v1::TableReadOptions::FORMAT_CSV);
     read.set_delimiter(std::string(1, dialect_.delimiter));
@@ -282,47 +247,9 @@ class CsvReader {
     return TableOf(std::move(data), row_count_, read, threads_);
   }
 
-  ColumnData FinishColumn(size_t c) {
-    Column& column = columns_[c];
-    const auto rows = static_cast<size_t>(row_count_);
-    ColumnData data;
-    data.name = dialect_.names[c];
-    if (column.type == v1::COLUMN_TYPE_CATEGORICAL && HoldsBooleans(column)) StoreBooleans(column);
-    data.type = column.type;
-    if (column.type == v1::COLUMN_TYPE_CATEGORICAL) {
-      data.codes = {column.codes.get(), rows};
-      data.levels = std::move(column.levels);
-      data.storage = column.codes;
-    } else {
-      data.numbers = {column.numbers.get(), rows};
-      data.storage = column.numbers;
-    }
-    return data;
-  }
-
-  // Whether the column was asked to be boolean, or all its levels are words of one pair.
-  static bool HoldsBooleans(const Column& column) {
-    if (column.boolean) return true;
-    if (column.strict || column.levels.empty()) return false;
-    const auto first = ParseBoolean(column.levels.front());
-    return std::all_of(column.levels.begin(), column.levels.end(), [&](const std::string& level) {
-      const auto word = ParseBoolean(level);
-      return word && first && word->second == first->second;
-    });
-  }
-
-  void StoreBooleans(Column& column) {
-    column.type = v1::COLUMN_TYPE_BOOLEAN;
-    std::vector<double> values;
-    for (const std::string& level : column.levels)
-      values.push_back(*BooleanOf(column, level) ? 1 : 0);
-    column.numbers = std::make_shared_for_overwrite<double[]>(static_cast<size_t>(row_count_));
-    for (int64_t row = 0; row < row_count_; ++row) {
-      const int32_t code = column.codes[row];
-      column.numbers[row] =
-          code < 0 ? std::numeric_limits<double>::quiet_NaN() : values[static_cast<size_t>(code)];
-    }
-    column.codes = nullptr;
+  absl::Status OutOfMemory() const {
+    return absl::ResourceExhaustedError(absl::StrCat("no memory for a table of ", row_count_,
+                                                     " rows and ", column_count(), " columns"));
   }
 
   std::string_view text_;
@@ -333,8 +260,7 @@ class CsvReader {
   ParseErrors errors_;
   CsvDialect dialect_;
   CsvPassSettings settings_;
-  std::vector<std::string> missing_;
-  std::vector<Column> columns_;
+  std::vector<CsvColumn> columns_;
   std::vector<Piece> pieces_;
   int64_t row_count_ = 0;
 };

@@ -90,6 +90,27 @@ CsvField ReadField(const char* begin, const char* end, char delimiter, char line
   return field;
 }
 
+int64_t CountByte(std::string_view text, char byte) {
+  const __m256i pattern = _mm256_set1_epi8(byte);
+  const __m256i zero = _mm256_setzero_si256();
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  __m256i totals = zero;  // four sums
+  while (end - at >= 32) {
+    // Byte counters hold up to 255 steps.
+    __m256i counters = zero;
+    for (int step = 0; step < 255 && end - at >= 32; ++step, at += 32) {
+      const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at));
+      counters = _mm256_sub_epi8(counters, _mm256_cmpeq_epi8(bytes, pattern));
+    }
+    totals = _mm256_add_epi64(totals, _mm256_sad_epu8(counters, zero));
+  }
+  int64_t count = _mm256_extract_epi64(totals, 0) + _mm256_extract_epi64(totals, 1) +
+                  _mm256_extract_epi64(totals, 2) + _mm256_extract_epi64(totals, 3);
+  for (; at != end; ++at) count += *at == byte ? 1 : 0;
+  return count;
+}
+
 std::vector<std::string_view> CutIntoRecords(std::string_view text, int64_t pieces, char delimiter,
                                              char line_end) {
   std::vector<std::string_view> cut;

@@ -28,6 +28,9 @@ CsvField ReadField(const char* begin, const char* end, char delimiter, char line
 // The end of the unquoted field that begins at `begin`: the next delimiter or line end, or `end`.
 const char* FindFieldEnd(const char* begin, const char* end, char delimiter, char line_end);
 
+// How often `byte` occurs.
+int64_t CountByte(std::string_view text, char byte);
+
 // Cuts `text`, which begins at the start of a record, into about `pieces` pieces that begin and end
 // with records. Where quotes are not closed, the last piece holds everything from the record's
 // start.

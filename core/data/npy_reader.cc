@@ -1,9 +1,13 @@
 #include <immintrin.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <optional>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/numbers.h"
@@ -11,7 +15,9 @@
 #include "core/base/parallel.h"
 #include "core/base/status.h"
 #include "core/data/column_data.h"
+#include "core/data/column_memory.h"
 #include "core/data/file_formats.h"
+#include "core/data/numeric_columns.h"
 #include "core/data/parse_errors.h"
 #include "core/data/value_parsing.h"
 
@@ -88,32 +94,43 @@ absl::StatusOr<ArrayHeader> ParseHeader(std::string_view bytes) {
   return header;
 }
 
-using Convert = double (*)(const char*);
+double HalfToDouble(uint16_t bits) { return _cvtsh_ss(bits); }
+
+// Copies `count` elements, `stride` bytes apart, as doubles.
+using CopyElements = void (*)(const char* from, size_t stride, int64_t count, double* to);
 
 template <typename T>
-double Load(const char* at) {
-  T value;
-  std::memcpy(&value, at, sizeof(T));
-  return static_cast<double>(value);
+void Copy(const char* from, size_t stride, int64_t count, double* to) {
+  for (int64_t i = 0; i < count; ++i, from += stride) {
+    T value;
+    std::memcpy(&value, from, sizeof(T));
+    to[i] = static_cast<double>(value);
+  }
 }
 
-double LoadHalf(const char* at) {
-  uint16_t bits = 0;
-  std::memcpy(&bits, at, sizeof(bits));
-  return _cvtsh_ss(bits);
+void CopyHalves(const char* from, size_t stride, int64_t count, double* to) {
+  for (int64_t i = 0; i < count; ++i, from += stride) {
+    uint16_t bits = 0;
+    std::memcpy(&bits, from, sizeof(bits));
+    to[i] = HalfToDouble(bits);
+  }
+}
+
+void CopyBooleans(const char* from, size_t stride, int64_t count, double* to) {
+  for (int64_t i = 0; i < count; ++i, from += stride) to[i] = *from != 0 ? 1 : 0;
 }
 
 struct ElementType {
   absl::string_view name;  // without the byte order
   size_t bytes;
-  Convert convert;
+  CopyElements copy;
 };
 
 constexpr ElementType kTypes[] = {
-    {"f8", 8, Load<double>},   {"f4", 4, Load<float>},    {"f2", 2, LoadHalf},
-    {"i1", 1, Load<int8_t>},   {"i2", 2, Load<int16_t>},  {"i4", 4, Load<int32_t>},
-    {"i8", 8, Load<int64_t>},  {"u1", 1, Load<uint8_t>},  {"u2", 2, Load<uint16_t>},
-    {"u4", 4, Load<uint32_t>}, {"u8", 8, Load<uint64_t>}, {"b1", 1, Load<uint8_t>}};
+    {"f8", 8, Copy<double>},   {"f4", 4, Copy<float>},    {"f2", 2, CopyHalves},
+    {"i1", 1, Copy<int8_t>},   {"i2", 2, Copy<int16_t>},  {"i4", 4, Copy<int32_t>},
+    {"i8", 8, Copy<int64_t>},  {"u1", 1, Copy<uint8_t>},  {"u2", 2, Copy<uint16_t>},
+    {"u4", 4, Copy<uint32_t>}, {"u8", 8, Copy<uint64_t>}, {"b1", 1, CopyBooleans}};
 
 absl::StatusOr<ElementType> FindType(const std::string& type) {
   const bool little_endian =
@@ -123,6 +140,89 @@ absl::StatusOr<ElementType> FindType(const std::string& type) {
   }
   return Invalid(absl::StrCat("of type ", QuoteValue(type),
                               "; it must be little-endian f2, f4, f8, i1 to i8, u1 to u8 or b1"));
+}
+
+// The size of the table and where its values lie.
+struct Layout {
+  int64_t rows = 0;
+  int64_t columns = 0;
+  size_t row_stride = 0;  // bytes
+  size_t column_stride = 0;
+};
+
+absl::StatusOr<Layout> LayOut(const ArrayHeader& header, const ElementType& type,
+                              const TableLimits& limits) {
+  if (header.shape.empty() || header.shape.size() > 2) {
+    return Invalid(
+        absl::StrCat("of ", header.shape.size(), " dimensions; it must have one or two"));
+  }
+  Layout layout;
+  layout.rows = header.shape[0];
+  layout.columns = header.shape.size() == 2 ? header.shape[1] : 1;
+  if (layout.rows == 0 || layout.columns == 0) {
+    return InvalidFile("file", "is empty; a table needs at least one row");
+  }
+  if (layout.columns > limits.max_columns || layout.rows > limits.max_rows) {
+    return Invalid(absl::StrCat("of ", layout.rows, " rows and ", layout.columns,
+                                " columns; at most ", limits.max_rows, " and ", limits.max_columns,
+                                " are allowed"));
+  }
+  const auto available = static_cast<int64_t>(header.data.size() / type.bytes);
+  if (available / layout.columns < layout.rows) {
+    return Invalid(absl::StrCat("it is cut off: ", layout.rows, " x ", layout.columns,
+                                " values are declared, ", available, " are there"));
+  }
+  TY_RETURN_IF_ERROR(CheckTableSize(layout.rows, layout.columns, limits));
+  layout.row_stride =
+      header.fortran_order ? type.bytes : type.bytes * static_cast<size_t>(layout.columns);
+  layout.column_stride =
+      header.fortran_order ? type.bytes * static_cast<size_t>(layout.rows) : type.bytes;
+  return layout;
+}
+
+// Fills the columns a block of rows at a time, small enough to stay in the cache while its columns
+// are taken out one by one.
+absl::Status FillColumns(const ArrayHeader& header, const ElementType& type, const Layout& layout,
+                         int threads, std::vector<std::shared_ptr<double[]>>& columns) {
+  for (std::shared_ptr<double[]>& column : columns) {
+    column = AllocateColumn<double>(layout.rows);
+    if (column == nullptr) {
+      return absl::ResourceExhaustedError(absl::StrCat("no memory for a table of ", layout.rows,
+                                                       " rows and ", layout.columns, " columns"));
+    }
+  }
+  constexpr int64_t kBlockBytes = int64_t{1} << 18;
+  const int64_t row_bytes = layout.columns * static_cast<int64_t>(type.bytes);
+  const int64_t block_rows = std::max<int64_t>(8, kBlockBytes / row_bytes);
+  ParallelFor(threads, (layout.rows + block_rows - 1) / block_rows, [&](int64_t block) {
+    const int64_t first = block * block_rows;
+    const int64_t count = std::min(block_rows, layout.rows - first);
+    const char* from = header.data.data() + static_cast<size_t>(first) * layout.row_stride;
+    for (const std::shared_ptr<double[]>& column : columns) {
+      type.copy(from, layout.row_stride, count, column.get() + first);
+      from += layout.column_stride;
+    }
+  });
+  return absl::OkStatus();
+}
+
+absl::Status CheckFinite(const std::vector<ColumnData>& columns, const TableLimits& limits,
+                         int threads) {
+  const auto is_infinite = [](double value) { return std::isinf(value); };
+  std::vector<std::pair<int64_t, size_t>> places(columns.size());  // row, column
+  ParallelFor(threads, static_cast<int64_t>(columns.size()), [&](int64_t i) {
+    const auto c = static_cast<size_t>(i);
+    const std::span<const double> values = columns[c].numbers;
+    places[c] = {std::find_if(values.begin(), values.end(), is_infinite) - values.begin(), c};
+  });
+  std::sort(places.begin(), places.end());
+  ParseErrors errors(limits.max_reported_errors);
+  for (const auto& [row, column] : places) {
+    if (row == static_cast<int64_t>(columns[column].numbers.size())) break;
+    errors.Add(row + 1, static_cast<int64_t>(column) + 1,
+               "the value is infinite; it must be finite or NaN");
+  }
+  return errors.ToStatus();
 }
 
 }  // namespace
@@ -135,50 +235,21 @@ absl::StatusOr<std::shared_ptr<const Table>> ParseNpy(std::string_view bytes,
   if (!LooksLikeNpy(bytes)) return InvalidFile("file", "does not begin like a NumPy array");
   TY_ASSIGN_OR_RETURN(const ArrayHeader header, ParseHeader(bytes));
   TY_ASSIGN_OR_RETURN(const ElementType type, FindType(header.type));
-  if (header.shape.empty() || header.shape.size() > 2) {
-    return Invalid(
-        absl::StrCat("of ", header.shape.size(), " dimensions; it must have one or two"));
+  TY_ASSIGN_OR_RETURN(const Layout layout, LayOut(header, type, limits));
+  std::vector<std::shared_ptr<double[]>> values(static_cast<size_t>(layout.columns));
+  TY_RETURN_IF_ERROR(FillColumns(header, type, layout, threads, values));
+  std::vector<ColumnData> columns(values.size());
+  for (size_t c = 0; c < columns.size(); ++c) {
+    columns[c].name = absl::StrCat("x", c);
+    columns[c].type = type.name == "b1" ? v1::COLUMN_TYPE_BOOLEAN : v1::COLUMN_TYPE_NUMERIC;
+    columns[c].numbers = {values[c].get(), static_cast<size_t>(layout.rows)};
+    columns[c].storage = values[c];
   }
-  const int64_t rows = header.shape[0];
-  const int64_t columns = header.shape.size() == 2 ? header.shape[1] : 1;
-  if (rows == 0 || columns == 0)
-    return InvalidFile("file", "is empty; a table needs at least one row");
-  if (columns > limits.max_columns || rows > limits.max_rows) {
-    return Invalid(absl::StrCat("of ", rows, " rows and ", columns, " columns; at most ",
-                                limits.max_rows, " and ", limits.max_columns, " are allowed"));
-  }
-  const auto available = static_cast<int64_t>(header.data.size() / type.bytes);
-  if (available / columns < rows) {
-    return Invalid(absl::StrCat("it is cut off: ", rows, " x ", columns, " values are declared, ",
-                                available, " are there"));
-  }
-  std::vector<ColumnData> data(static_cast<size_t>(columns));
-  std::vector<int64_t> infinite(static_cast<size_t>(columns), -1);
-  ParallelFor(threads, columns, [&](int64_t c) {
-    const auto values = std::make_shared<std::vector<double>>(static_cast<size_t>(rows));
-    for (int64_t r = 0; r < rows; ++r) {
-      const int64_t index = header.fortran_order ? c * rows + r : r * columns + c;
-      const double value =
-          type.convert(header.data.data() + static_cast<size_t>(index) * type.bytes);
-      if (std::isinf(value) && infinite[static_cast<size_t>(c)] < 0)
-        infinite[static_cast<size_t>(c)] = r;
-      (*values)[static_cast<size_t>(r)] = value;
-    }
-    ColumnData& column = data[static_cast<size_t>(c)];
-    column.name = absl::StrCat("x", c);
-    column.type = type.name == "b1" ? v1::COLUMN_TYPE_BOOLEAN : v1::COLUMN_TYPE_NUMERIC;
-    column.numbers = *values;
-    column.storage = values;
-  });
-  ParseErrors errors(limits.max_reported_errors);
-  for (int64_t c = 0; c < columns; ++c) {
-    const int64_t row = infinite[static_cast<size_t>(c)];
-    if (row >= 0) errors.Add(row + 1, c + 1, "the value is infinite; it must be finite or NaN");
-  }
-  TY_RETURN_IF_ERROR(errors.ToStatus());
+  TY_RETURN_IF_ERROR(CheckFinite(columns, limits, threads));
+  TY_RETURN_IF_ERROR(ApplyColumnTypes(options, limits, columns));
   v1::TableReadOptions read = options;
   read.set_format(v1::TableReadOptions::FORMAT_NPY);
-  return TableOf(std::move(data), rows, read, threads);
+  return TableOf(std::move(columns), layout.rows, read, threads);
 }
 
 }  // namespace trainyard

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <map>
 #include <numeric>
+#include <span>
+#include <string>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -15,21 +17,29 @@
 namespace trainyard {
 namespace {
 
+// A stream that no stratum has.
+constexpr uint64_t kTieStream = uint64_t{1} << 32;
+
 int64_t RoundedShare(double fraction, int64_t count) {
   return static_cast<int64_t>(std::llround(fraction * static_cast<double>(count)));
 }
 
-// Appends the first rows of `rows` to test, the next to validation and the rest to training.
-void Deal(std::span<const int64_t> rows, const v1::SplitOptions& options, RowSplit& split) {
-  const auto count = static_cast<int64_t>(rows.size());
-  const int64_t test = RoundedShare(options.test_fraction(), count);
-  const int64_t validation =
-      std::min(count - test, RoundedShare(options.validation_fraction(), count));
+// Appends the first `test` rows to the test set, the next `validation` to the validation set and
+// the rest to the training set.
+void Deal(std::span<const int64_t> rows, int64_t test, int64_t validation, RowSplit& split) {
   const auto test_end = rows.begin() + test;
   const auto validation_end = test_end + validation;
   split.test.insert(split.test.end(), rows.begin(), test_end);
   split.validation.insert(split.validation.end(), test_end, validation_end);
   split.train.insert(split.train.end(), validation_end, rows.end());
+}
+
+void DealShares(std::span<const int64_t> rows, const v1::SplitOptions& options, RowSplit& split) {
+  const auto count = static_cast<int64_t>(rows.size());
+  const int64_t test = RoundedShare(options.test_fraction(), count);
+  const int64_t validation =
+      std::min(count - test, RoundedShare(options.validation_fraction(), count));
+  Deal(rows, test, validation, split);
 }
 
 // A key per row under which equal values of the column meet; missing values are one value.
@@ -58,7 +68,31 @@ absl::StatusOr<std::vector<int64_t>> KeysOf(const Table& table, const std::strin
 void SplitRandomly(std::vector<int64_t> rows, const v1::SplitOptions& options, RowSplit& split) {
   Rng rng(static_cast<uint64_t>(options.seed()));
   rng.Shuffle(std::span<int64_t>(rows));
-  Deal(rows, options, split);
+  DealShares(rows, options, split);
+}
+
+// Shares out `total` among counts in proportion to them, each share rounded down or up: up where
+// the remainder is largest, among equal ones in the order of `tie_order`. No share exceeds the
+// room.
+std::vector<int64_t> Apportion(int64_t total, const std::vector<int64_t>& counts, double fraction,
+                               const std::vector<int64_t>& rooms, std::vector<size_t> tie_order) {
+  std::vector<int64_t> shares;
+  std::vector<double> remainders;
+  for (size_t i = 0; i < counts.size(); ++i) {
+    const double exact = fraction * static_cast<double>(counts[i]);
+    shares.push_back(std::min(rooms[i], static_cast<int64_t>(exact)));
+    remainders.push_back(exact - static_cast<double>(shares.back()));
+    total -= shares.back();
+  }
+  std::stable_sort(tie_order.begin(), tie_order.end(),
+                   [&](size_t a, size_t b) { return remainders[a] > remainders[b]; });
+  for (const size_t i : tie_order) {
+    if (total <= 0) break;
+    if (shares[i] == rooms[i]) continue;
+    ++shares[i];
+    --total;
+  }
+  return shares;
 }
 
 void SplitStratified(const std::vector<int64_t>& rows, const v1::SplitOptions& options,
@@ -67,10 +101,28 @@ void SplitStratified(const std::vector<int64_t>& rows, const v1::SplitOptions& o
   for (const int64_t row : rows) {
     by_stratum[strata.empty() ? -1 : strata[static_cast<size_t>(row)]].push_back(row);
   }
+  const auto seed = static_cast<uint64_t>(options.seed());
+  std::vector<int64_t> counts;
   for (auto& [stratum, members] : by_stratum) {
-    Rng rng(static_cast<uint64_t>(options.seed()), static_cast<uint64_t>(stratum) + 1);
+    Rng rng(seed, static_cast<uint64_t>(stratum) + 1);
     rng.Shuffle(std::span<int64_t>(members));
-    Deal(members, options, split);
+    counts.push_back(static_cast<int64_t>(members.size()));
+  }
+  std::vector<size_t> tie_order(counts.size());
+  std::iota(tie_order.begin(), tie_order.end(), size_t{0});
+  Rng(seed, kTieStream).Shuffle(std::span<size_t>(tie_order));
+  const auto total = static_cast<int64_t>(rows.size());
+  const std::vector<int64_t> test = Apportion(RoundedShare(options.test_fraction(), total), counts,
+                                              options.test_fraction(), counts, tie_order);
+  std::vector<int64_t> rooms(counts.size());
+  for (size_t i = 0; i < counts.size(); ++i) rooms[i] = counts[i] - test[i];
+  const std::vector<int64_t> validation =
+      Apportion(RoundedShare(options.validation_fraction(), total), counts,
+                options.validation_fraction(), rooms, tie_order);
+  size_t i = 0;
+  for (const auto& [stratum, members] : by_stratum) {
+    Deal(members, test[i], validation[i], split);
+    ++i;
   }
 }
 
@@ -116,13 +168,13 @@ absl::Status SplitByTime(const Table& table, std::vector<int64_t> rows,
     return InvalidFile("time_column", absl::StrCat("the column ", QuoteValue(options.time_column()),
                                                    " has missing values; every row needs a time"));
   }
-  // Newest first: Deal gives the first rows to the test set.
+  // Newest first: DealShares gives the first rows to the test set.
   std::stable_sort(rows.begin(), rows.end(), [&](int64_t a, int64_t b) {
     const double time_a = times[static_cast<size_t>(a)];
     const double time_b = times[static_cast<size_t>(b)];
     return time_a != time_b ? time_a > time_b : a > b;
   });
-  Deal(rows, options, split);
+  DealShares(rows, options, split);
   return absl::OkStatus();
 }
 
@@ -165,40 +217,6 @@ absl::StatusOr<RowSplit> SplitRows(const Table& table, const std::vector<int64_t
     std::sort(set->begin(), set->end());
   }
   return split;
-}
-
-std::vector<int32_t> AssignFolds(const std::vector<int64_t>& rows,
-                                 const std::vector<int32_t>& strata,
-                                 const std::vector<int64_t>& groups, int folds, uint64_t seed) {
-  // Units are dealt round robin, largest first within a stratum, so that folds stay balanced.
-  struct Unit {
-    int32_t stratum = 0;
-    std::vector<size_t> members;
-  };
-  std::map<int64_t, Unit> by_group;
-  for (size_t i = 0; i < rows.size(); ++i) {
-    Unit& unit = by_group[groups.empty() ? static_cast<int64_t>(i) : groups[i]];
-    if (unit.members.empty()) unit.stratum = strata.empty() ? 0 : strata[i];
-    unit.members.push_back(i);
-  }
-  std::map<int32_t, std::vector<const Unit*>> by_stratum;
-  for (const auto& [key, unit] : by_group) by_stratum[unit.stratum].push_back(&unit);
-  std::vector<int32_t> assigned(rows.size());
-  std::vector<size_t> sizes(static_cast<size_t>(folds));
-  size_t turn = 0;
-  for (auto& [stratum, units] : by_stratum) {
-    Rng rng(seed, static_cast<uint64_t>(stratum) + 1);
-    rng.Shuffle(std::span<const Unit*>(units));
-    for (const Unit* unit : units) {
-      size_t fold = turn++ % static_cast<size_t>(folds);
-      if (!groups.empty()) {
-        fold = static_cast<size_t>(std::min_element(sizes.begin(), sizes.end()) - sizes.begin());
-      }
-      sizes[fold] += unit->members.size();
-      for (const size_t member : unit->members) assigned[member] = static_cast<int32_t>(fold);
-    }
-  }
-  return assigned;
 }
 
 }  // namespace trainyard

@@ -19,15 +19,17 @@ struct RowSplit {
 
 // Divides `rows` of `table` as `options` say (defaults filled in, method resolved). `strata`, one
 // per table row, is used by METHOD_STRATIFIED only; rows of stratum -1 are divided at random. Sets
-// hold round(fraction * rows) rows (of each stratum; of whole groups as near as possible).
-// INVALID_ARGUMENT when a column is absent or a set that was asked for would be empty.
+// hold round(fraction * rows) rows, of each stratum its share rounded down or up; of whole groups
+// as near as possible. INVALID_ARGUMENT when a column is absent or a set that was asked for would
+// be empty.
 absl::StatusOr<RowSplit> SplitRows(const Table& table, const std::vector<int64_t>& rows,
                                    const v1::SplitOptions& options,
                                    const std::vector<int32_t>& strata);
 
-// Fold number, 0 to folds - 1, of each of `rows`: shuffled by `seed`, balanced within each stratum
-// (`strata` may be empty), rows of equal `groups` together (`groups` may be empty). Both are
-// indexed like `rows`.
+// Fold number, 0 to folds - 1, of each of `rows`: shuffled by `seed`, the sizes within each stratum
+// and over all differing by at most one row (`strata` may be empty). Rows of equal `groups` stay
+// together (`groups` may be empty), the largest groups placed first, each into the smallest fold.
+// Both are indexed like `rows`.
 std::vector<int32_t> AssignFolds(const std::vector<int64_t>& rows,
                                  const std::vector<int32_t>& strata,
                                  const std::vector<int64_t>& groups, int folds, uint64_t seed);

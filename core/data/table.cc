@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/parallel.h"
 #include "core/data/column_data.h"
+#include "core/data/parse_errors.h"
 #include "core/data/value_parsing.h"
 
 namespace trainyard {
@@ -65,6 +66,15 @@ std::string Table::TextAt(int64_t row, int index) const {
   if (std::isnan(value)) return "";
   if (type == v1::COLUMN_TYPE_BOOLEAN) return value != 0 ? "true" : "false";
   return type == v1::COLUMN_TYPE_DATE ? FormatDate(value) : FormatNumber(value);
+}
+
+absl::Status CheckTableSize(int64_t rows, int64_t columns, const TableLimits& limits) {
+  if (rows <= limits.max_uncompressed_bytes / static_cast<int64_t>(sizeof(double)) / columns) {
+    return absl::OkStatus();
+  }
+  return InvalidFile("file", absl::StrCat("may have ", rows, " rows and ", columns,
+                                          " columns; a table must take at most ",
+                                          limits.max_uncompressed_bytes, " bytes in memory"));
 }
 
 std::shared_ptr<const Table> TableOf(std::vector<ColumnData> columns, v1::TableSchema schema) {

@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "core/base/file_system.h"
 #include "trainyard/v1/table.pb.h"
 
 namespace trainyard {
@@ -61,7 +62,7 @@ struct TableLimits {
   int64_t max_rows = 2'000'000'000;
   int64_t max_line_bytes = int64_t{64} << 20;
   int64_t max_levels = 1'000'000;                      // of one categorical column
-  int64_t max_uncompressed_bytes = int64_t{64} << 30;  // against decompression bombs
+  int64_t max_uncompressed_bytes = int64_t{64} << 30;  // of a gzip's content, and of all columns
   int max_reported_errors = 20;
 };
 
@@ -79,7 +80,9 @@ absl::StatusOr<std::shared_ptr<const Table>> ParseTable(std::string_view bytes,
                                                         const TableLimits& limits, int threads);
 
 // Writes the columnar cache of `table`: written to a temporary file beside it, fsynced, renamed.
-absl::Status WriteTableCache(const Table& table, const std::filesystem::path& file);
+// Errors are those of the file system; nothing is left then.
+absl::Status WriteTableCache(const Table& table, const std::filesystem::path& file,
+                             FileSystem& files = FileSystem::Real());
 
 // Maps a columnar cache into memory. DATA_LOSS when it is truncated or its header's checksum is
 // wrong; `verify` also checks the checksums of the columns, which reads the whole file.

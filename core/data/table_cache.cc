@@ -1,6 +1,7 @@
 // The columnar cache; README.md of this folder describes the format.
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -16,6 +17,7 @@ namespace {
 
 constexpr char kMagic[8] = {'T', 'Y', 'T', 'A', 'B', 'L', 'E', '1'};
 constexpr uint64_t kAlignment = 64;
+constexpr size_t kMaxSchemaBytes = std::numeric_limits<int32_t>::max();  // protobuf's limit
 
 struct FileHeader {
   char magic[8];
@@ -78,6 +80,9 @@ bool DecodeLevels(std::string_view bytes, std::vector<std::string>& levels) {
 }
 
 absl::Status WriteContent(const Table& table, WritableFile& file) {
+  if (table.schema().ByteSizeLong() > kMaxSchemaBytes) {
+    return absl::ResourceExhaustedError("the schema of the table exceeds 2 GiB");
+  }
   const std::string schema = table.schema().SerializeAsString();
   const auto columns = static_cast<size_t>(table.column_count());
   std::vector<Section> sections(columns);
@@ -140,6 +145,7 @@ class CacheReader {
     const uint64_t index_bytes =
         uint64_t{header.schema_bytes} + uint64_t{header.column_count} * sizeof(Section);
     if (index_bytes > bytes_.size() - sizeof(header)) return Damaged("its index is cut off");
+    if (header.schema_bytes > kMaxSchemaBytes) return Damaged("its schema is too large");
     const std::string_view index = bytes_.substr(sizeof(header), index_bytes);
     v1::TableSchema schema;
     if (Crc32c(index) != header.index_crc ||
@@ -212,8 +218,8 @@ class CacheReader {
 
 }  // namespace
 
-absl::Status WriteTableCache(const Table& table, const std::filesystem::path& file) {
-  FileSystem& files = FileSystem::Real();
+absl::Status WriteTableCache(const Table& table, const std::filesystem::path& file,
+                             FileSystem& files) {
   std::filesystem::path temporary = file;
   temporary += absl::StrCat(".", RandomHexToken(6), ".tmp");
   const absl::Status written = [&]() -> absl::Status {

@@ -1,38 +1,45 @@
 #include <algorithm>
-#include <bit>
 #include <cmath>
+#include <limits>
+#include <span>
+#include <vector>
 
-#include "absl/container/flat_hash_set.h"
 #include "core/data/column_data.h"
+#include "core/data/distinct_counter.h"
 
 namespace trainyard {
 namespace {
 
-constexpr size_t kMaxDistinct = 100'000;
+constexpr int64_t kMaxDistinct = 100'000;
 constexpr size_t kMaxSchemaLevels = 1000;
 
+// The mean, also where the sum is beyond the greatest double.
+double MeanOf(std::span<const double> numbers, double sum, int64_t present) {
+  const auto count = static_cast<double>(present);
+  if (std::isfinite(sum)) return sum / count;
+  double mean = 0;
+  for (const double value : numbers) mean += std::isnan(value) ? 0 : value / count;
+  return mean;
+}
+
 void SummariseNumbers(std::span<const double> numbers, v1::ColumnSchema& schema) {
-  absl::flat_hash_set<uint64_t> distinct;
+  DistinctCounter distinct(kMaxDistinct);
   double sum = 0;
-  double least = 0;
-  double greatest = 0;
+  double least = std::numeric_limits<double>::infinity();
+  double greatest = -least;
   int64_t present = 0;
-  double previous = std::nan("");
   for (const double value : numbers) {
     if (std::isnan(value)) continue;
-    least = present == 0 ? value : std::min(least, value);
-    greatest = present == 0 ? value : std::max(greatest, value);
+    least = std::min(least, value);
+    greatest = std::max(greatest, value);
     ++present;
     sum += value;
-    if (value != previous && distinct.size() <= kMaxDistinct) {
-      distinct.insert(std::bit_cast<uint64_t>(value + 0.0));  // -0 counts as 0
-    }
-    previous = value;
   }
+  distinct.Add(numbers);
   schema.set_missing_count(static_cast<int64_t>(numbers.size()) - present);
-  schema.set_distinct_count(static_cast<int64_t>(distinct.size()));
+  schema.set_distinct_count(distinct.count());
   if (present == 0) return;
-  schema.set_mean(sum / static_cast<double>(present));
+  schema.set_mean(MeanOf(numbers, sum, present));
   if (schema.type() == v1::COLUMN_TYPE_BOOLEAN) return;
   schema.set_minimum(least);
   schema.set_maximum(greatest);
@@ -50,7 +57,7 @@ void SummariseCodes(const ColumnData& column, v1::ColumnSchema& schema) {
   }
   const int64_t distinct = std::count(seen.begin(), seen.end(), true);
   schema.set_missing_count(missing);
-  schema.set_distinct_count(std::min<int64_t>(distinct, kMaxDistinct + 1));
+  schema.set_distinct_count(std::min(distinct, kMaxDistinct + 1));
   for (size_t i = 0; i < std::min(column.levels.size(), kMaxSchemaLevels); ++i) {
     schema.add_levels(column.levels[i]);
   }

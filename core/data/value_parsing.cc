@@ -5,14 +5,17 @@
 #include <charconv>
 #include <cmath>
 #include <cstdint>
-#include <cstdio>
+#include <string>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_format.h"
 #include "absl/time/civil_time.h"
 #include "fast_float/fast_float.h"
 
 namespace trainyard {
 namespace {
+
+constexpr double kSecondsPerDay = 86400;
 
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
@@ -34,6 +37,22 @@ bool TakeChar(std::string_view& text, char c) {
   return true;
 }
 
+// The digits at the front of `text`, at least one, as a decimal fraction. Digits behind the
+// fifteenth change nothing: a second of our time has 22 binary digits behind the point.
+std::optional<double> TakeFraction(std::string_view& text) {
+  double digits = 0;
+  double scale = 1;
+  size_t count = 0;
+  for (; count < text.size() && IsDigit(text[count]); ++count) {
+    if (count >= 15) continue;
+    digits = digits * 10 + (text[count] - '0');
+    scale *= 10;
+  }
+  text.remove_prefix(count);
+  if (count == 0) return std::nullopt;
+  return digits / scale;
+}
+
 // Seconds of the day at the front of `text`: `HH:MM[:SS[.fraction]]`.
 std::optional<double> TakeTime(std::string_view& text) {
   const auto hour = TakeDigits(text, 2);
@@ -46,17 +65,13 @@ std::optional<double> TakeTime(std::string_view& text) {
     if (!whole || *whole > 59) return std::nullopt;
     seconds = *whole;
     if (TakeChar(text, '.')) {
-      size_t digits = 0;
-      double scale = 0.1;
-      for (; digits < text.size() && IsDigit(text[digits]); ++digits, scale /= 10) {
-        seconds += scale * (text[digits] - '0');
-      }
-      if (digits == 0) return std::nullopt;
-      text.remove_prefix(digits);
+      const auto fraction = TakeFraction(text);
+      if (!fraction) return std::nullopt;
+      seconds += *fraction;
     }
   }
   const double of_day = *hour * 3600.0 + *minute * 60.0 + seconds;
-  if (of_day > 86400) return std::nullopt;
+  if (of_day > kSecondsPerDay) return std::nullopt;
   return of_day;
 }
 
@@ -123,6 +138,13 @@ std::optional<std::pair<bool, BooleanWords>> ParseBoolean(std::string_view text)
   return std::nullopt;
 }
 
+std::optional<bool> ParseBooleanOrDigit(std::string_view text) {
+  if (const auto word = ParseBoolean(text)) return word->first;
+  const std::string_view trimmed = TrimBlanks(text);
+  if (trimmed != "0" && trimmed != "1") return std::nullopt;
+  return trimmed == "1";
+}
+
 std::optional<double> ParseDate(std::string_view text) {
   text = TrimBlanks(text);
   const auto year = TakeDigits(text, 4);
@@ -133,7 +155,7 @@ std::optional<double> ParseDate(std::string_view text) {
   if (!day) return std::nullopt;
   const absl::CivilDay date(*year, *month, *day);
   if (date.year() != *year || date.month() != *month || date.day() != *day) return std::nullopt;
-  const double midnight = static_cast<double>(date - absl::CivilDay(1970, 1, 1)) * 86400.0;
+  const double midnight = static_cast<double>(date - absl::CivilDay(1970, 1, 1)) * kSecondsPerDay;
   if (text.empty()) return midnight;
   if (!TakeChar(text, 'T') && !TakeChar(text, 't') && !TakeChar(text, ' ')) return std::nullopt;
   const auto time = TakeTime(text);
@@ -144,25 +166,30 @@ std::optional<double> ParseDate(std::string_view text) {
 }
 
 std::string FormatDate(double seconds) {
-  const double days = std::floor(seconds / 86400.0);
-  if (!(std::abs(days) < 4e6)) return FormatNumber(seconds);
-  const absl::CivilDay date = absl::CivilDay(1970, 1, 1) + static_cast<int64_t>(days);
-  const double of_day = seconds - days * 86400.0;
-  const int whole = static_cast<int>(of_day);
-  std::array<char, 64> text{};
-  int length = std::snprintf(text.data(), text.size(), "%04d-%02d-%02d",
-                             static_cast<int>(date.year()), date.month(), date.day());
-  if (of_day == 0) return std::string(text.data(), static_cast<size_t>(length));
-  length += std::snprintf(text.data() + length, text.size() - static_cast<size_t>(length),
-                          "T%02d:%02d:%02d", whole / 3600, whole / 60 % 60, whole % 60);
-  std::string result(text.data(), static_cast<size_t>(length));
-  if (of_day != whole) {
-    std::snprintf(text.data(), text.size(), "%.6f", of_day - whole);
-    std::string fraction(text.data() + 1);
-    fraction.erase(fraction.find_last_not_of('0') + 1);
-    if (fraction.size() > 1) result += fraction;
+  const double days = std::floor(seconds / kSecondsPerDay);
+  const absl::CivilDay epoch(1970, 1, 1);
+  const auto first = static_cast<double>(absl::CivilDay(1, 1, 1) - epoch);
+  const auto last = static_cast<double>(absl::CivilDay(9999, 12, 31) - epoch);
+  if (!(days >= first && days <= last)) return FormatNumber(seconds);
+  const absl::CivilDay date = epoch + static_cast<int64_t>(days);
+  const double of_day = seconds - days * kSecondsPerDay;
+  const auto whole = static_cast<int>(of_day);
+  const std::string day = absl::StrFormat("%04d-%02d-%02d", date.year(), date.month(), date.day());
+  if (of_day == 0) return day;
+  const std::string to_second =
+      absl::StrFormat("%sT%02d:%02d:%02d", day, whole / 3600, whole / 60 % 60, whole % 60);
+  if (of_day == whole) return to_second + "Z";
+  // The fewest digits that read back as the same time.
+  std::string text;
+  double power = 1;
+  for (int digits = 1; digits <= 9; ++digits) {
+    power *= 10;
+    const auto fraction =
+        std::min(std::llround((of_day - whole) * power), static_cast<long long>(power) - 1);
+    text = absl::StrFormat("%s.%0*dZ", to_second, digits, fraction);
+    if (ParseDate(text) == seconds) break;
   }
-  return result + "Z";
+  return text;
 }
 
 std::string FormatNumber(double value) {

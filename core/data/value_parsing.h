@@ -20,6 +20,9 @@ enum class BooleanWords { kFalseTrue, kNoYes, kFT, kNY };
 // The value and the pair that the word, in any case, belongs to.
 std::optional<std::pair<bool, BooleanWords>> ParseBoolean(std::string_view text);
 
+// The value of such a word, or of `0` or `1`.
+std::optional<bool> ParseBooleanOrDigit(std::string_view text);
+
 // Seconds since 1970-01-01T00:00:00Z of an ISO 8601 date (`2013-06-01`) or date-time
 // (`2013-06-01T12:30[:15[.25]]`, a space for the T, then `Z`, `+02:00`, `+0200` or `+02`; without a
 // zone it is UTC). Years 0001 to 9999.
