@@ -23,6 +23,8 @@ function(trainyard_test name)
   cmake_parse_arguments(ARG "SERIAL" "TIMEOUT" "SOURCES;DEPENDS;LABELS" ${ARGN})
   trainyard_binary(${name} SOURCES ${ARG_SOURCES} DEPENDS ${ARG_DEPENDS} GTest::gmock GTest::gtest_main)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  # What is tested is optimised; optimising the tests themselves would take longer than running them.
+  target_compile_options(${name} PRIVATE -O1)
   target_compile_definitions(${name} PRIVATE
     TRAINYARD_TEST_DATA="${CMAKE_SOURCE_DIR}/tests/data"
     TRAINYARD_BINARY_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")

@@ -65,8 +65,9 @@ class Algorithm {
   virtual std::string_view citation() const = 0;
 
   // Fills in what depends on the data (task, target columns, …). Called after FillDefaults and
-  // CheckFieldRules; adds a violation, with a path that begins with `path`, for everything in the
-  // spec that does not fit the tables. May be called with tables of the newest version only.
+  // CheckFieldRules; adds a violation, whose path begins with `path`, that of `spec`, for
+  // everything in the spec that does not fit the tables. May be called with tables of the newest
+  // version only.
   virtual void Resolve(const TableSchemas& tables, std::string_view path, v1::TrainingSpec& spec,
                        Violations& violations) const = 0;
 

@@ -18,7 +18,7 @@ class Rng {
   double NextDouble() { return static_cast<double>(NextUint64() >> 11) * 0x1.0p-53; }
   // Uniform in 0 to bound - 1, without bias; bound >= 1.
   uint64_t UniformInt(uint64_t bound);
-  // Standard normal (Box and Muller).
+  // Standard normal, of one draw (the inverse of its cumulative function).
   double NextGaussian();
 
   // A uniformly random permutation of `values` (Fisher and Yates).

@@ -9,6 +9,8 @@
 #include <span>
 #include <vector>
 
+#include "core/data/mix_bits.h"
+
 namespace trainyard {
 
 // A set of numbers: an open-addressed table of bit patterns, fetched into the cache ahead of their
@@ -42,10 +44,8 @@ class DistinctCounter {
     return std::bit_cast<uint64_t>(value + 0.0);  // -0 counts as 0
   }
 
-  // The golden ratio's multiple spreads neighbouring numbers; its high bits depend on all others.
   size_t FirstSlot(uint64_t bits) const {
-    const uint64_t mixed = bits * 0x9E3779B97F4A7C15;
-    return (mixed ^ mixed >> 32) & (slots_.size() - 1);
+    return MixBits(bits, 0x9E3779B97F4A7C15) & (slots_.size() - 1);
   }
 
   uint64_t& SlotOf(uint64_t bits) {

@@ -206,7 +206,7 @@ bool LooksLikeLibsvm(std::string_view text) {
     std::string_view line = TakeLine(text);
     const std::string_view label = TakeToken(line);
     if (label.empty()) continue;
-    if (!ParseNumber(label)) return false;
+    if (!ParseNumber(label)) return any_entry;
     for (std::string_view token = TakeToken(line); !token.empty(); token = TakeToken(line)) {
       if (token.starts_with("qid:")) continue;
       // One good entry tells a bad line of this format from a line of another.

@@ -92,7 +92,8 @@ absl::Status ApplyColumnTypes(const v1::TableReadOptions& options, const TableLi
   Violations violations;
   const std::map<std::string, int> types(options.column_types().begin(),
                                          options.column_types().end());
-  for (const auto& [name, type] : types) {
+  for (const auto& entry : types) {
+    const std::string& name = entry.first;
     const std::string field = absl::StrCat("column_types.", name);
     const auto column = std::find_if(columns.begin(), columns.end(),
                                      [&](const ColumnData& data) { return data.name == name; });
@@ -100,7 +101,7 @@ absl::Status ApplyColumnTypes(const v1::TableReadOptions& options, const TableLi
       violations.Add(field, absl::StrCat("there is no column ", QuoteValue(name)));
       continue;
     }
-    const absl::StatusOr<std::string> error = Retype(type, limits, *column);
+    const absl::StatusOr<std::string> error = Retype(entry.second, limits, *column);
     if (!error.ok()) return error.status();
     if (!error->empty()) violations.Add(field, *error);
   }

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <vector>
 
+#include "core/data/mix_bits.h"
+
 namespace trainyard {
 
 // A text of at most fifteen bytes in two machine words; its length is in the last byte.
@@ -54,9 +56,8 @@ class ShortTextCodes {
 
   // Where the text is, or would be.
   size_t PlaceOf(const ShortText& text) const {
-    const uint64_t mixed = (text.low ^ text.high * 0xD6E8FEB86659FD93) * 0x9E3779B97F4A7C15;
     const size_t mask = slots_.size() - 1;
-    size_t at = (mixed ^ mixed >> 32) & mask;
+    size_t at = MixBits(text.low ^ 0x9E3779B97F4A7C15, text.high ^ 0xD6E8FEB86659FD93) & mask;
     while (slots_[at].text.high != 0 && !(slots_[at].text == text)) at = (at + 1) & mask;
     return at;
   }

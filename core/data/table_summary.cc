@@ -13,10 +13,30 @@ namespace {
 constexpr int64_t kMaxDistinct = 100'000;
 constexpr size_t kMaxSchemaLevels = 1000;
 
+struct Moments {
+  int64_t present = 0;
+  double sum = 0;
+  double least = std::numeric_limits<double>::infinity();
+  double greatest = -std::numeric_limits<double>::infinity();
+};
+
+// Without branches, which missing values would mislead.
+Moments Measure(std::span<const double> numbers) {
+  Moments moments;
+  for (const double value : numbers) {
+    const bool is_present = !std::isnan(value);
+    moments.present += is_present ? 1 : 0;
+    moments.sum += is_present ? value : 0;
+    moments.least = value < moments.least ? value : moments.least;
+    moments.greatest = value > moments.greatest ? value : moments.greatest;
+  }
+  return moments;
+}
+
 // The mean, also where the sum is beyond the greatest double.
-double MeanOf(std::span<const double> numbers, double sum, int64_t present) {
-  const auto count = static_cast<double>(present);
-  if (std::isfinite(sum)) return sum / count;
+double MeanOf(std::span<const double> numbers, const Moments& moments) {
+  const auto count = static_cast<double>(moments.present);
+  if (std::isfinite(moments.sum)) return moments.sum / count;
   double mean = 0;
   for (const double value : numbers) mean += std::isnan(value) ? 0 : value / count;
   return mean;
@@ -24,25 +44,15 @@ double MeanOf(std::span<const double> numbers, double sum, int64_t present) {
 
 void SummariseNumbers(std::span<const double> numbers, v1::ColumnSchema& schema) {
   DistinctCounter distinct(kMaxDistinct);
-  double sum = 0;
-  double least = std::numeric_limits<double>::infinity();
-  double greatest = -least;
-  int64_t present = 0;
-  for (const double value : numbers) {
-    if (std::isnan(value)) continue;
-    least = std::min(least, value);
-    greatest = std::max(greatest, value);
-    ++present;
-    sum += value;
-  }
   distinct.Add(numbers);
-  schema.set_missing_count(static_cast<int64_t>(numbers.size()) - present);
+  const Moments moments = Measure(numbers);
+  schema.set_missing_count(static_cast<int64_t>(numbers.size()) - moments.present);
   schema.set_distinct_count(distinct.count());
-  if (present == 0) return;
-  schema.set_mean(MeanOf(numbers, sum, present));
+  if (moments.present == 0) return;
+  schema.set_mean(MeanOf(numbers, moments));
   if (schema.type() == v1::COLUMN_TYPE_BOOLEAN) return;
-  schema.set_minimum(least);
-  schema.set_maximum(greatest);
+  schema.set_minimum(moments.least);
+  schema.set_maximum(moments.greatest);
 }
 
 void SummariseCodes(const ColumnData& column, v1::ColumnSchema& schema) {

@@ -28,7 +28,9 @@ std::optional<bool> ParseBooleanOrDigit(std::string_view text);
 // zone it is UTC). Years 0001 to 9999.
 std::optional<double> ParseDate(std::string_view text);
 
-// The date as ISO 8601 in UTC: `2013-06-01` at midnight, else `2013-06-01T12:30:15[.25]Z`.
+// The date as ISO 8601 in UTC: `2013-06-01` at midnight, else `2013-06-01T12:30:15[.25]Z`
+// with the fewest digits that read back as the same time, at most nanoseconds. A number where the
+// year is none from 1 to 9999.
 std::string FormatDate(double seconds);
 
 // Shortest text that reads back as the same number; whole numbers without a fraction.

@@ -199,14 +199,17 @@ absl::StatusOr<v1::ListDatasetsResponse> DatasetService::List(
     }
   }
   if (!violations.empty()) return violations.ToStatus();
-  TY_ASSIGN_OR_RETURN(std::vector<v1::Dataset> datasets,
-                      context_.catalogue->ListDatasets(project.project, after, size + 1));
-  const bool more = static_cast<int32_t>(datasets.size()) > size;
-  if (more) datasets.resize(static_cast<size_t>(size));
-  v1::ListDatasetsResponse response;
-  if (more) response.set_next_page_token(absl::WebSafeBase64Escape(datasets.back().name()));
-  for (v1::Dataset& dataset : datasets) *response.add_datasets() = std::move(dataset);
-  return response;
+  const auto list = [&](int32_t count) -> absl::StatusOr<v1::ListDatasetsResponse> {
+    TY_ASSIGN_OR_RETURN(std::vector<v1::Dataset> datasets,
+                        context_.catalogue->ListDatasets(project.project, after, count + 1));
+    const bool more = static_cast<int32_t>(datasets.size()) > count;
+    if (more) datasets.resize(static_cast<size_t>(count));
+    v1::ListDatasetsResponse response;
+    if (more) response.set_next_page_token(absl::WebSafeBase64Escape(datasets.back().name()));
+    for (v1::Dataset& dataset : datasets) *response.add_datasets() = std::move(dataset);
+    return response;
+  };
+  return ListWithinLimit<v1::ListDatasetsResponse>(size, list);
 }
 
 absl::StatusOr<v1::PreviewDatasetResponse> DatasetService::Preview(

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/status.h"
 #include "proto/schema/resource_names.h"
 #include "server/api/call.h"
 #include "server/api/request_checks.h"
@@ -161,12 +162,15 @@ absl::StatusOr<v1::ListJobsResponse> JobService::List(const v1::ListJobsRequest&
   query.filter = request.filter();
   query.order_by = request.order_by();
   query.page_token = request.page_token();
-  auto page = context_.jobs->List(query);
-  if (!page.ok()) return page.status();
-  v1::ListJobsResponse response;
-  for (v1::Job& job : page->jobs) *response.add_jobs() = std::move(job);
-  response.set_next_page_token(page->next_page_token);
-  return response;
+  return ListWithinLimit<v1::ListJobsResponse>(
+      query.page_size, [&](int32_t size) -> absl::StatusOr<v1::ListJobsResponse> {
+        query.page_size = size;
+        TY_ASSIGN_OR_RETURN(JobPage page, context_.jobs->List(query));
+        v1::ListJobsResponse response;
+        for (v1::Job& job : page.jobs) *response.add_jobs() = std::move(job);
+        response.set_next_page_token(page.next_page_token);
+        return response;
+      });
 }
 
 grpc::ServerUnaryReactor* JobService::CancelJob(grpc::CallbackServerContext* context,
@@ -227,12 +231,15 @@ absl::StatusOr<v1::ListMetricsResponse> JobService::Metrics(
   query.metrics.assign(request.metrics().begin(), request.metrics().end());
   query.max_points = request.max_points();
   query.page_token = request.page_token();
-  auto page = context_.catalogue->ListMetrics(query);
-  if (!page.ok()) return page.status();
-  v1::ListMetricsResponse response;
-  for (v1::MetricPoint& point : page->points) *response.add_points() = std::move(point);
-  response.set_next_page_token(page->next_page_token);
-  return response;
+  return ListWithinLimit<v1::ListMetricsResponse>(
+      query.page_size, [&](int32_t size) -> absl::StatusOr<v1::ListMetricsResponse> {
+        query.page_size = size;
+        TY_ASSIGN_OR_RETURN(MetricPage page, context_.catalogue->ListMetrics(query));
+        v1::ListMetricsResponse response;
+        for (v1::MetricPoint& point : page.points) *response.add_points() = std::move(point);
+        response.set_next_page_token(page.next_page_token);
+        return response;
+      });
 }
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* JobService::WatchJob(grpc::CallbackServerContext*,

@@ -137,12 +137,15 @@ absl::StatusOr<v1::ListModelsResponse> ModelService::List(
   const ProjectName project = ParseName<ProjectName>("parent", request.parent(), violations);
   const int32_t size = PageSize(request.page_size(), PageBounds(), violations);
   if (!violations.empty()) return violations.ToStatus();
-  TY_ASSIGN_OR_RETURN(Catalogue::ModelPage page,
-                      context_.models->List(project.project, request.page_token(), size));
-  v1::ListModelsResponse response;
-  for (v1::Model& model : page.models) *response.add_models() = std::move(model);
-  response.set_next_page_token(page.next_page_token);
-  return response;
+  return ListWithinLimit<v1::ListModelsResponse>(
+      size, [&](int32_t count) -> absl::StatusOr<v1::ListModelsResponse> {
+        TY_ASSIGN_OR_RETURN(Catalogue::ModelPage page,
+                            context_.models->List(project.project, request.page_token(), count));
+        v1::ListModelsResponse response;
+        for (v1::Model& model : page.models) *response.add_models() = std::move(model);
+        response.set_next_page_token(page.next_page_token);
+        return response;
+      });
 }
 
 absl::StatusOr<std::unique_ptr<MessageSource<v1::FileChunk>>> ModelService::OpenDownload(

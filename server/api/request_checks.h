@@ -40,6 +40,20 @@ absl::StatusOr<Name> RequireName(const std::string& text) {
   return name;
 }
 
+// Largest answer that a list gives: clients take messages of at most 4 MiB.
+inline constexpr size_t kMaxListBytes = 3 << 20;
+
+// Calls `list(size)`, which gives a response with at most `size` entries, with ever smaller sizes
+// until the response is not too large to send.
+template <class Response, class List>
+absl::StatusOr<Response> ListWithinLimit(int32_t size, const List& list) {
+  while (true) {
+    absl::StatusOr<Response> response = list(size);
+    if (!response.ok() || size == 1 || response->ByteSizeLong() <= kMaxListBytes) return response;
+    size /= 2;
+  }
+}
+
 // Whether `text` is a UUID: 8-4-4-4-12 hexadecimal digits.
 bool IsUuid(std::string_view text);
 

@@ -218,8 +218,7 @@ void Resolver::CheckSpec() {
   for (const FieldViolation& violation : violations_.kept()) {
     if (violation.field.ends_with(".input") || violation.field.ends_with(".dataset")) return;
   }
-  algorithm_->Resolve(tables_, absl::StrCat("job.spec.", job_.algorithm()), *job_.mutable_spec(),
-                      violations_);
+  algorithm_->Resolve(tables_, "job.spec", *job_.mutable_spec(), violations_);
 }
 
 void Resolver::CheckMemory() {

@@ -13,7 +13,12 @@ namespace trainyard {
 namespace {
 
 constexpr size_t kMaxModelFiles = 1000;
-constexpr absl::Duration kCheckpointTimeout = absl::Seconds(60);
+constexpr absl::Duration kStoreTimeout = absl::Seconds(60);
+
+absl::Status NotStoredInTime(std::string_view what) {
+  return absl::UnavailableError(
+      absl::StrCat(std::string(what), " could not be stored in time; the disk may be full"));
+}
 
 }  // namespace
 
@@ -57,6 +62,7 @@ absl::Status JobManagerImpl::AddArtifact(const v1::ArtifactHeader& header, const
   if (header.kind() == v1::ArtifactHeader::KIND_CHECKPOINT) {
     return StoreCheckpoint(header, blob, std::move(hold));
   }
+  TY_RETURN_IF_ERROR(NoteUpload(header));
   absl::MutexLock lock(&mutex_);
   TY_ASSIGN_OR_RETURN(JobRecord * record, FindArtifactAttempt(header));
   LiveAttempt& attempt = *record->live->attempt;
@@ -85,8 +91,32 @@ absl::Status JobManagerImpl::StoreCheckpoint(const v1::ArtifactHeader& header, c
     live.next.after.push_back([stored, hold = std::move(hold)] { stored->Notify(); });
     Settle(*record);
   }
-  if (stored->WaitForNotificationWithTimeout(kCheckpointTimeout)) return absl::OkStatus();
-  return absl::UnavailableError("the checkpoint could not be stored in time; the disk may be full");
+  if (runtime_->Wait(*stored, kStoreTimeout)) return absl::OkStatus();
+  return NotStoredInTime("the checkpoint");
+}
+
+absl::Status JobManagerImpl::NoteUpload(const v1::ArtifactHeader& header) {
+  const auto noted = std::make_shared<absl::Notification>();
+  {
+    absl::MutexLock lock(&mutex_);
+    TY_ASSIGN_OR_RETURN(JobRecord * record, FindArtifactAttempt(header));
+    LiveJob& live = *record->live;
+    if (live.attempt->upload_note_durable) return absl::OkStatus();
+    if (!live.attempt->upload_noted) {
+      live.attempt->upload_noted = true;
+      v1::JobEvent event;
+      event.mutable_log()->set_severity(v1::LogLine::SEVERITY_INFO);
+      event.mutable_log()->set_text(std::string(kStoringModel));
+      AddEvent(live, std::move(event));
+    }
+    WhenDurable(*record, [this, noted, id = live.attempt->id]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+      if (JobRecord* found = FindAttempt(id)) found->live->attempt->upload_note_durable = true;
+      noted->Notify();
+    });
+    Settle(*record);
+  }
+  if (runtime_->Wait(*noted, kStoreTimeout)) return absl::OkStatus();
+  return NotStoredInTime("the beginning of the model's upload");
 }
 
 }  // namespace trainyard

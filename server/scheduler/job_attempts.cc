@@ -234,7 +234,8 @@ void JobManagerImpl::ReleaseSlots(JobRecord& record) { queue_->Release(record.ke
 void JobManagerImpl::OnExit(int64_t attempt_id, WorkerExit exit) {
   absl::MutexLock lock(&mutex_);
   JobRecord* record = FindAttempt(attempt_id);
-  if (record == nullptr) return;
+  // After the shutdown the next run finds out.
+  if (record == nullptr || stopped_) return;
   LiveJob& live = *record->live;
   LiveAttempt& attempt = *live.attempt;
   if (attempt.process == LiveAttempt::Process::kGone) return;

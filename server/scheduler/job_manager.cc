@@ -82,6 +82,7 @@ void JobManagerImpl::Shutdown() {
     absl::MutexLock lock(&mutex_);
     const auto idle = [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return under_way_ == 0; };
     mutex_.Await(absl::Condition(&idle));
+    stopped_ = true;
   }
   runtime_->Stop();
 }
@@ -94,7 +95,7 @@ absl::Duration JobManagerImpl::RunTimers() {
     JobRecord& record = *timers_.begin()->second;
     timers_.erase(timers_.begin());
     record.timer = absl::InfiniteDuration();
-    CheckDeadlines(record, now);
+    if (record.live != nullptr) CheckDeadlines(record, now);
     Settle(record);
   }
   if (queue_timer_ <= now) Schedule();

@@ -182,12 +182,19 @@ class JobManagerImpl : public JobManager {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status StoreCheckpoint(const v1::ArtifactHeader& header, const BlobInfo& blob,
                                std::shared_ptr<void> hold);
+  // Returns when it is durable that the worker has begun to store its model.
+  absl::Status NoteUpload(const v1::ArtifactHeader& header);
+  // Runs `function` under the lock when all changes of the job so far are durable and visible.
+  void WhenDurable(JobRecord& record, std::function<void()> function)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // --- Recovery (job_recovery.cc).
   absl::Status RecoverJob(v1::Job job, std::vector<AttemptRecord> attempts);
-  void RecoverAttempt(JobRecord& record, AttemptRecord attempt)
+  void RecoverAttempt(JobRecord& record, AttemptRecord attempt, bool had_begun_upload)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status ReplayEvents(LiveJob& live, const JobName& name);
+  // Whether an attempt had begun to store its model, by the newest events of the job.
+  absl::StatusOr<bool> HadBegunUpload(const JobName& name, int32_t attempt, int64_t newest);
   void Adopt(int64_t attempt_id, const std::string& attempt, const std::string& process);
   void OnAdopted(int64_t attempt_id, const absl::Status& status);
   void EndLostToRestart(JobRecord& record, std::string_view message)
@@ -224,6 +231,7 @@ class JobManagerImpl : public JobManager {
   // Writes, launches and adoptions that are under way.
   int64_t under_way_ ABSL_GUARDED_BY(mutex_) = 0;
   bool shutting_down_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;  // nothing is written any more
 };
 
 }  // namespace trainyard

@@ -84,7 +84,12 @@ struct LiveAttempt {
   std::string checkpoint_path;
 
   std::map<std::string, v1::ModelFile> files;  // by path
-  std::vector<std::shared_ptr<void>> holds;    // of blobs that the catalogue does not name yet
+  // Whether it is noted, durably or not yet, that the worker began to store the model; the note is
+  // all that the next run of the server would know of it.
+  bool upload_noted = false;
+  bool upload_note_durable = false;
+  bool files_lost = false;                   // they were stored with an earlier run of the server
+  std::vector<std::shared_ptr<void>> holds;  // of blobs that the catalogue does not name yet
 
   std::optional<StopRequest> stop;
   bool ended = false;        // its end has been decided

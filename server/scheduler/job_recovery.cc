@@ -8,6 +8,7 @@
 #include "server/scheduler/job_changes.h"
 #include "server/scheduler/job_manager_impl.h"
 #include "server/scheduler/job_state.h"
+#include "server/scheduler/worker_events.h"
 
 namespace trainyard {
 namespace {
@@ -16,6 +17,7 @@ using v1::Attempt;
 using v1::Job;
 
 constexpr int kReplayEvents = 4096;
+constexpr int64_t kUploadSearchEvents = 2000;
 constexpr int64_t kReplayBytes = 4 << 20;
 
 struct UnfinishedJob {
@@ -70,7 +72,9 @@ absl::Status JobManagerImpl::RecoverJob(Job job, std::vector<AttemptRecord> atte
   for (AttemptRecord& attempt : attempts) {
     if (attempt.name.attempt == newest.name.attempt) newest = std::move(attempt);
   }
-  RecoverAttempt(record, std::move(newest));
+  TY_ASSIGN_OR_RETURN(const bool had_begun_upload,
+                      HadBegunUpload(name, newest.name.attempt, record.newest_sequence));
+  RecoverAttempt(record, std::move(newest), had_begun_upload);
   return absl::OkStatus();
 }
 
@@ -87,7 +91,24 @@ absl::Status JobManagerImpl::ReplayEvents(LiveJob& live, const JobName& name) {
   return absl::OkStatus();
 }
 
-void JobManagerImpl::RecoverAttempt(JobRecord& record, AttemptRecord attempt_record) {
+absl::StatusOr<bool> JobManagerImpl::HadBegunUpload(const JobName& name, int32_t attempt,
+                                                    int64_t newest) {
+  // The upload follows the training: hardly anything comes after the line that notes it.
+  int64_t next = std::max<int64_t>(1, newest - kUploadSearchEvents);
+  while (next <= newest) {
+    TY_ASSIGN_OR_RETURN(const std::vector<v1::JobEvent> events,
+                        catalogue_->ReadEvents(name, next, kReplayEvents, kReplayBytes));
+    if (events.empty()) break;
+    for (const v1::JobEvent& event : events) {
+      if (event.attempt() == attempt && event.log().text() == kStoringModel) return true;
+    }
+    next = events.back().sequence() + 1;
+  }
+  return false;
+}
+
+void JobManagerImpl::RecoverAttempt(JobRecord& record, AttemptRecord attempt_record,
+                                    bool had_begun_upload) {
   LiveJob& live = *record.live;
   live.attempt = std::make_unique<LiveAttempt>();
   LiveAttempt& attempt = *live.attempt;
@@ -96,6 +117,7 @@ void JobManagerImpl::RecoverAttempt(JobRecord& record, AttemptRecord attempt_rec
   attempt.message_index = attempt_record.name.attempt - 1;
   attempt.record = std::move(attempt_record);
   attempt.adopted = true;
+  attempt.files_lost = attempt.upload_noted = attempt.upload_note_durable = had_begun_upload;
   attempt.acknowledged_sequence = attempt.record.worker_sequence;
   attempts_[attempt.id] = &record;
   while (live.job.attempts_size() <= attempt.message_index) {
@@ -157,8 +179,13 @@ void JobManagerImpl::OnAdopted(int64_t attempt_id, const absl::Status& status) {
                                   ? "server was restarted and the worker was gone"
                                   : "server was restarted and could not find the worker again");
     Schedule();
-  } else if (record->live->job.state() == Job::STATE_CANCELLING && !attempt.ended) {
-    attempt.stop.emplace(StopRequest{Attempt::END_CAUSE_CANCELLED, "cancelled by a user"});
+  } else if (!attempt.ended) {
+    // What was asked of the executor before it knew the attempt was in vain.
+    const bool killed =
+        attempt.stop.has_value() && attempt.stop->stage == StopRequest::Stage::kKilled;
+    if (record->live->job.state() == Job::STATE_CANCELLING && !killed) {
+      attempt.stop.emplace(StopRequest{Attempt::END_CAUSE_CANCELLED, "cancelled by a user"});
+    }
     AskToStop(*record);
   }
   Settle(*record);

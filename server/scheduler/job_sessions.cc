@@ -247,18 +247,18 @@ absl::Status JobManagerImpl::OnFinished(int64_t session, v1::Finished finished) 
   }
   Cause cause = finished.end_cause();
   if (cause == Attempt::END_CAUSE_SUCCEEDED) {
-    if (!attempt.files.empty()) {
-      SucceedAttempt(*record, std::move(finished));
-    } else if (attempt.adopted) {
-      // They were uploaded to the run of the server before, which kept no note of them.
+    if (attempt.files_lost) {
+      // Some or all of them were received by an earlier run of the server.
       cause = Attempt::END_CAUSE_SERVER_FAULT;
       EndAttempt(*record, cause,
                  WithReason(EndError(cause,
                                      "the server was restarted between the upload of the "
                                      "model and the end of the training"),
                             kServerRestarted));
-    } else {
+    } else if (attempt.files.empty()) {
       return ProtocolError(*record, "success without a file of the model");
+    } else {
+      SucceedAttempt(*record, std::move(finished));
     }
   } else {
     const absl::Status reported(static_cast<absl::StatusCode>(finished.error().code()),

@@ -55,12 +55,15 @@ void JobManagerImpl::Cancel(const JobName& name, std::string etag, JobDone done)
         Guarded([this, name, etag = std::move(etag), done] { CancelEnded(name, etag, done); }));
     return;
   }
-  const absl::Status refusal = shutting_down_ ? absl::UnavailableError("the server is going down")
-                                              : CheckEtag(MakeLive(*record).job, etag);
+  const absl::Status refusal =
+      shutting_down_
+          ? absl::UnavailableError("the server is going down")
+          : CheckEtag(record->live != nullptr ? record->live->job : VisibleJob(*record), etag);
   if (!refusal.ok()) {
     runtime_->Notify([done, refusal] { done(refusal); });
     return;
   }
+  MakeLive(*record);
   CancelLive(*record, std::move(done));
   Settle(*record);
 }

@@ -132,7 +132,9 @@ void JobManagerImpl::OnStored(const std::string& key, const std::shared_ptr<Unit
                               const absl::Status& status) {
   absl::MutexLock lock(&mutex_);
   --under_way_;
-  JobRecord& record = *records_.at(key);
+  auto found = records_.find(key);
+  if (found == records_.end()) return;
+  JobRecord& record = *found->second;
   LiveJob& live = *record.live;
   if (!status.ok()) {
     observer_->OnStoreFailure();
@@ -181,17 +183,20 @@ void JobManagerImpl::ShowUnit(JobRecord& record, UnitOfWork& unit) {
 }
 
 void JobManagerImpl::ReplyWhenDurable(JobRecord& record, JobDone done) {
+  WhenDurable(record,
+              [this, key = record.key, done = std::move(done)]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+                runtime_->Notify([done, job = VisibleJob(*records_.at(key))] { done(job); });
+              });
+}
+
+void JobManagerImpl::WhenDurable(JobRecord& record, std::function<void()> function) {
   LiveJob& live = *record.live;
-  const auto reply = [this, key = record.key,
-                      done = std::move(done)]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    runtime_->Notify([done, job = VisibleJob(*records_.at(key))] { done(job); });
-  };
   if (HasWork(live.next)) {
-    live.next.after.push_back(reply);
+    live.next.after.push_back(std::move(function));
   } else if (live.in_flight != nullptr) {
-    live.in_flight->after.push_back(reply);
+    live.in_flight->after.push_back(std::move(function));
   } else {
-    reply();
+    function();
   }
 }
 
@@ -237,10 +242,10 @@ void JobManagerImpl::SetTimer(JobRecord& record) {
     next = std::min(live.retry_store_time, live.log_flush_time);
     if (live.attempt != nullptr) next = std::min(next, NextDeadline(*live.attempt));
   }
-  if (next == record.timer) return;
+  // A timer that fires too early costs less than moving it with every message of a worker.
+  if (next >= record.timer) return;
   timers_.erase({record.timer, &record});
   record.timer = next;
-  if (next == absl::InfiniteDuration()) return;
   timers_.insert({next, &record});
   runtime_->WakeAt(next);
 }

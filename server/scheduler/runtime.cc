@@ -76,6 +76,10 @@ class ThreadedRuntime : public Runtime {
     changed_.Signal();
   }
 
+  bool Wait(absl::Notification& notification, absl::Duration timeout) override {
+    return notification.WaitForNotificationWithTimeout(timeout);
+  }
+
   void Start(std::function<absl::Duration()> tick) override {
     timer_ = std::thread([this, tick = std::move(tick)] { TimerLoop(tick); });
   }

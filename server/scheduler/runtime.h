@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 
+#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
 
@@ -22,6 +23,9 @@ class Runtime {
   virtual void Notify(std::function<void()> callback) = 0;
   // Sees to it that `tick` is called when the clock's monotonic time reaches `time` at the latest.
   virtual void WakeAt(absl::Duration time) = 0;
+
+  // Waits for the notification, at most so long by the real clock. False when it did not come.
+  virtual bool Wait(absl::Notification& notification, absl::Duration timeout) = 0;
 
   // Begins to call `tick`, which does what is due and returns the next time it wants to be called.
   virtual void Start(std::function<absl::Duration()> tick) = 0;

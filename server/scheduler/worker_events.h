@@ -9,6 +9,11 @@
 
 namespace trainyard {
 
+// Log line that the server writes when a worker begins to store its model. Files of a model are
+// named in the catalogue only when the attempt ends well; a server that comes back knows by this
+// line that an earlier one had received some.
+inline constexpr std::string_view kStoringModel = "storing the model";
+
 // OK for an event that a worker may send: progress, metrics or a log line within their bounds. Sets
 // aside what the server gives: sequence and attempt. INVALID_ARGUMENT otherwise.
 absl::Status CheckWorkerEvent(v1::JobEvent& event);

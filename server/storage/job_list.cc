@@ -45,16 +45,12 @@ struct Plan {
 
 std::string SelectSql(const JobFilter& filter, const Order& order, bool has_position) {
   const std::string_view direction = order.descending ? " DESC" : "";
-  return absl::StrCat("SELECT jobs.job, jobs.", order.column,
-                      ", definition.bytes, status, history.bytes FROM jobs "
-                      "LEFT JOIN job_definitions definition USING (job) "
-                      "LEFT JOIN job_histories history USING (job) WHERE project = ? AND ",
-                      filter.condition,
-                      has_position ? absl::StrCat(" AND (jobs.", order.column, ", jobs.job) ",
-                                                  order.descending ? "<" : ">", " (?, ?)")
-                                   : "",
-                      " ORDER BY jobs.", order.column, AbslView(direction), ", jobs.job",
-                      AbslView(direction));
+  const std::string from = has_position ? absl::StrCat(" AND (jobs.", order.column, ", jobs.job) ",
+                                                       order.descending ? "<" : ">", " (?, ?)")
+                                        : "";
+  return absl::StrCat(SelectJobs(absl::StrCat("jobs.", order.column)), "WHERE project = ? AND ",
+                      filter.condition, from, " ORDER BY jobs.", order.column, AbslView(direction),
+                      ", jobs.job", AbslView(direction), " LIMIT ?");
 }
 
 absl::StatusOr<Plan> MakePlan(const PageTokens& tokens, const JobQuery& query) {

@@ -3,6 +3,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/crc32c.h"
@@ -19,7 +20,9 @@ constexpr int kKeepaliveTimeoutMs = 10'000;
 // gRPC takes the least back-off for the connection time-out as well.
 constexpr int kConnectTimeoutMs = 2'000;
 constexpr int kInitialReconnectBackoffMs = 100;
-constexpr int kMaxReconnectBackoffMs = 2'000;
+constexpr int kMaxReconnectBackoffMs = 500;
+
+constexpr std::chrono::milliseconds kConnectWait(500);
 
 absl::Status FromGrpc(const grpc::Status& status) {
   return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
@@ -51,10 +54,12 @@ class GrpcSessionStream : public SessionStream {
 class GrpcConnection : public ServerConnection {
  public:
   explicit GrpcConnection(const std::string& target)
-      : stub_(v1::WorkerService::NewStub(
-            grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), Arguments()))) {}
+      : channel_(
+            grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), Arguments())),
+        stub_(v1::WorkerService::NewStub(channel_)) {}
 
   std::unique_ptr<SessionStream> OpenSession() override {
+    channel_->WaitForConnected(std::chrono::system_clock::now() + kConnectWait);
     return std::make_unique<GrpcSessionStream>(*stub_);
   }
 
@@ -103,6 +108,7 @@ class GrpcConnection : public ServerConnection {
     return arguments;
   }
 
+  const std::shared_ptr<grpc::Channel> channel_;
   const std::unique_ptr<v1::WorkerService::Stub> stub_;
 };
 

@@ -18,9 +18,16 @@
 namespace trainyard {
 namespace {
 
+// Sanitizers map terabytes of address space for themselves, which no limit can allow for.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kCanLimitMemory = false;
+#else
+constexpr bool kCanLimitMemory = true;
+#endif
+
 void LimitResources(const IngestOptions& options) {
   if (options.time_limit_seconds > 0) alarm(static_cast<unsigned>(options.time_limit_seconds));
-  if (options.memory_bytes <= 0) return;
+  if (options.memory_bytes <= 0 || !kCanLimitMemory) return;
   // Private writable memory; files mapped for reading do not count.
   const rlimit limit = {static_cast<rlim_t>(options.memory_bytes),
                         static_cast<rlim_t>(options.memory_bytes)};

@@ -16,7 +16,8 @@ namespace trainyard {
 class SessionStream {
  public:
   virtual ~SessionStream() = default;
-  // Blocks while the server does not take it. False when the stream is broken.
+  // Blocks while the server does not take it. False when the stream is broken; Read returns false
+  // soon then.
   virtual bool Write(const v1::WorkerMessage& message) = 0;
   // Sends bytes that are no WorkerMessage; see FaultHooks.
   virtual bool WriteGarbage() = 0;
@@ -36,7 +37,7 @@ using ByteSource = std::function<absl::StatusOr<std::string>(int64_t offset, int
 class ServerConnection {
  public:
   virtual ~ServerConnection() = default;
-  // Does not block; errors show when the stream is used.
+  // Waits a moment for the server to be there; errors show when the stream is used.
   virtual std::unique_ptr<SessionStream> OpenSession() = 0;
   // Sends one artifact of `header.size_bytes()` bytes; returns what was stored. One try.
   virtual absl::StatusOr<v1::ModelFile> UploadArtifact(const v1::ArtifactHeader& header,

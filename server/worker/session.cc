@@ -84,7 +84,8 @@ Session::StreamEnd Session::RunStream(SessionStream& stream) {
   ReadMessages(stream, end);
   stop = true;
   events_.Interrupt();
-  stream.Cancel();
+  // A stream that the server ended keeps its status, which a cancellation could replace.
+  if (end == StreamEnd::kFinished) stream.Cancel();
   writer.join();
   return end;
 }
@@ -117,6 +118,7 @@ void Session::OnAssignment(v1::Assignment assignment) {
   const bool cancelled = assignment.cancelled();
   assigned_ = true;
   events_.Rewind(assignment.acknowledged_sequence());
+  events_.Interrupt();
   if (first) handlers_.on_assignment(std::move(assignment));
   if (cancelled) handlers_.on_cancel();
 }
@@ -147,8 +149,6 @@ void Session::WriteMessages(SessionStream& stream, const std::atomic<bool>& stop
       events_.Wait(to_alive);
     }
   }
-  // The reader may not know yet.
-  if (!good) stream.Cancel();
 }
 
 void Session::WriteGarbage() {

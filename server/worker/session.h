@@ -27,7 +27,7 @@ class Session {
     // Without a connection for longer than this, the worker gives up.
     absl::Duration give_up_after = absl::Minutes(10);
     absl::Duration first_pause = absl::Milliseconds(50);  // between tries to connect; doubled
-    absl::Duration longest_pause = absl::Seconds(2);
+    absl::Duration longest_pause = absl::Seconds(1);
     Clock* clock = &Clock::Real();
   };
   struct Handlers {

@@ -4,10 +4,13 @@
 
 #include <exception>
 #include <new>
+#include <system_error>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/file_system.h"
 #include "core/base/status.h"
 #include "core/data/table.h"
+#include "google/protobuf/util/json_util.h"
 #include "server/execution/local/process_info.h"
 #include "server/execution/status_proto.h"
 #include "server/worker/crash_report.h"
@@ -51,6 +54,26 @@ absl::StatusOr<TrainingResult> TrainCatching(const Algorithm& algorithm,
   }
 }
 
+// Fills in what the algorithm leaves to the worker.
+void CompleteManifest(const v1::Assignment& assignment, const Algorithm& algorithm,
+                      v1::ModelManifest& manifest) {
+  manifest.set_format_version(kManifestFormatVersion);
+  manifest.set_algorithm(std::string(algorithm.name()));
+  *manifest.mutable_spec() = assignment.spec();
+  manifest.set_trainyard_version(TRAINYARD_VERSION);
+}
+
+// Writes `manifest.json`, with which a downloaded model folder explains itself.
+absl::Status WriteManifest(const v1::ModelManifest& manifest, const std::filesystem::path& folder) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.add_whitespace = true;
+  options.preserve_proto_field_names = true;
+  std::string json;
+  const auto printed = google::protobuf::util::MessageToJsonString(manifest, &json, options);
+  if (!printed.ok()) return absl::InternalError(printed.ToString());
+  return WriteFileAtomically(FileSystem::Real(), folder / "manifest.json", json);
+}
+
 }  // namespace
 
 v1::Attempt::EndCause EndCauseOf(const absl::Status& status) {
@@ -78,6 +101,13 @@ v1::Finished RunTraining(const v1::Assignment& assignment, const Algorithm* algo
     return Failure(v1::Attempt::END_CAUSE_USER_ERROR,
                    absl::UnimplementedError("spec: this worker has no algorithm for it"));
   }
+  std::error_code error;
+  std::filesystem::create_directories(context.model_folder(), error);
+  if (error) {
+    return Failure(v1::Attempt::END_CAUSE_WORKER_LOST,
+                   absl::UnavailableError(
+                       absl::StrCat(context.model_folder().string(), ": ", error.message())));
+  }
   SetCrashPhase("opening data", 0);
   const auto tables = OpenTables(assignment);
   if (!tables.ok()) return Failure(v1::Attempt::END_CAUSE_WORKER_LOST, tables.status());
@@ -89,6 +119,9 @@ v1::Finished RunTraining(const v1::Assignment& assignment, const Algorithm* algo
   if (!result.ok()) return Failure(EndCauseOf(result.status()), result.status());
 
   SetCrashPhase("storing the model", 0);
+  CompleteManifest(assignment, *algorithm, result->manifest);
+  status = WriteManifest(result->manifest, context.model_folder());
+  if (!status.ok()) return Failure(v1::Attempt::END_CAUSE_WORKER_LOST, status);
   status = uploader.UploadModelFolder(context.model_folder());
   // The training's part is done: what fails now is not the user's fault.
   if (absl::IsCancelled(status)) return Failure(v1::Attempt::END_CAUSE_CANCELLED, status);
@@ -100,10 +133,6 @@ v1::Finished RunTraining(const v1::Assignment& assignment, const Algorithm* algo
   finished.mutable_report()->set_wall_seconds(absl::ToDoubleSeconds(clock.Monotonic() - start));
   finished.mutable_report()->set_peak_memory_bytes(PeakResidentBytes(getpid()));
   finished.mutable_manifest()->Swap(&result->manifest);
-  finished.mutable_manifest()->set_format_version(kManifestFormatVersion);
-  finished.mutable_manifest()->set_algorithm(std::string(algorithm->name()));
-  *finished.mutable_manifest()->mutable_spec() = assignment.spec();
-  finished.mutable_manifest()->set_trainyard_version(TRAINYARD_VERSION);
   return finished;
 }
 

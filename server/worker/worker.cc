@@ -71,7 +71,6 @@ class Worker {
   void Train(const v1::Assignment& assignment) {
     UseAlternateSignalStack();
     const std::filesystem::path model_folder = options_.work_folder / "model";
-    std::filesystem::create_directory(model_folder);
     const ArtifactUploader uploader(
         {.attempt = options_.attempt,
          .session_key = assignment.session_key(),

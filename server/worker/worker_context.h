@@ -36,7 +36,6 @@ class WorkerContext : public TrainingContext, public FaultHooks {
     std::function<void()> write_garbage;
     Clock* clock = &Clock::Real();
   };
-  // `model_folder` exists and is empty.
   WorkerContext(const v1::Assignment& assignment, std::filesystem::path model_folder,
                 const Dependencies& dependencies);
 

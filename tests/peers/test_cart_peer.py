@@ -138,7 +138,8 @@ class CartPeerTest(unittest.TestCase):
         self.compare_all(kinds, 1, min_impurity_decrease=0.01, min_samples_leaf=6)
 
     def test_full_regression(self):
-        self.compare_all(("regression", "outputs"), 0.8)
+        # Most of the nodes hold two or three rows, which several features divide alike.
+        self.compare_all(("regression", "outputs"), 0.6)
 
     def test_classes(self):
         for criterion in ("gini", "entropy"):

@@ -81,13 +81,15 @@ def measure(x, y, classes, leaves, splits):
             "seed": seed,
         }
         ours = peer_driver.train(train_x, train_y, spec, test_x=test_x)
-        peer = fit_peer(train_x, train_y, classes, leaves, seed)
+        # Equal splits are decided at random there, so its plain trees vary; hence the mean.
+        peers = [fit_peer(train_x, train_y, classes, leaves, seed + 100 * i)
+                 for i in range(5 if len(x) < 2000 else 1)]
         lam = peer_lambda(train_x, train_y, classes, leaves, seed)
         score = (lambda p: roc_auc_score(test_y, p[:, 1])) if classes else (
             lambda p: r2_score(test_y, p[:, 0]))
         quality.append([score(ours["plain"]), score(ours["shrunk"]),
-                        score(peer_values(peer, classes, 0, test_x)),
-                        score(peer_values(peer, classes, lam, test_x))])
+                        np.mean([score(peer_values(p, classes, 0, test_x)) for p in peers]),
+                        np.mean([score(peer_values(p, classes, lam, test_x)) for p in peers])])
     return np.mean(quality, axis=0)
 
 
@@ -108,7 +110,7 @@ class ShrinkageQualityTest(unittest.TestCase):
                           f"  {shrunk:12.3f} {peer_shrunk:5.3f} {figures[1]:10.3f}")
                     self.assertAlmostEqual(plain, peer_plain, delta=0.02)
                     self.assertAlmostEqual(shrunk, peer_shrunk, delta=0.02)
-                    # Two draws of the splits: twice the tolerance for what varies most.
+                    # Plain full trees vary most between draws of splits and ties.
                     self.assertAlmostEqual(shrunk, figures[1], delta=0.02)
                     self.assertAlmostEqual(plain, figures[0], delta=0.04)
 

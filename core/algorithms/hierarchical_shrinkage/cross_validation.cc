@@ -12,6 +12,8 @@
 namespace trainyard {
 namespace {
 
+constexpr size_t kRowsPerCheck = 1 << 16;
+
 // Targets and weights of some of the training rows, kept for a LossRows.
 struct Subset {
   std::vector<int64_t> rows;
@@ -48,16 +50,33 @@ double SquaredError(const double* prediction, const double* target, size_t width
 
 }  // namespace
 
-std::vector<double> LossPath(const Tree& tree, v1::HierarchicalShrinkageSpec::Scheme scheme,
-                             std::span<const double> lambdas, const LossRows& rows) {
-  const std::vector<double> path = ShrinkagePath(tree, scheme, lambdas);
+absl::StatusOr<std::vector<int32_t>> FindLeaves(const Tree& tree,
+                                                std::span<const FeatureColumn> columns,
+                                                std::span<const int64_t> rows,
+                                                const std::function<absl::Status()>& check) {
   const TreePredictor predictor({&tree, 1}, TreeCombination::kMean);
-  std::vector<int32_t> leaves(rows.rows.size());
-  predictor.FindLeaves(rows.columns, rows.rows, leaves);
+  std::vector<int32_t> leaves(rows.size());
+  for (size_t first = 0; first < rows.size(); first += kRowsPerCheck) {
+    if (check) TY_RETURN_IF_ERROR(check());
+    const size_t count = std::min(kRowsPerCheck, rows.size() - first);
+    predictor.FindLeaves(columns, rows.subspan(first, count),
+                         std::span(leaves).subspan(first, count));
+  }
+  return leaves;
+}
+
+absl::StatusOr<std::vector<double>> LossPath(const Tree& tree,
+                                             v1::HierarchicalShrinkageSpec::Scheme scheme,
+                                             std::span<const double> lambdas, const LossRows& rows,
+                                             const std::function<absl::Status()>& check) {
+  const std::vector<double> path = ShrinkagePath(tree, scheme, lambdas);
+  TY_ASSIGN_OR_RETURN(const std::vector<int32_t> leaves,
+                      FindLeaves(tree, rows.columns, rows.rows, check));
   const size_t width = static_cast<size_t>(tree.outputs);
   std::vector<double> losses(lambdas.size(), 0);
   double total_weight = 0;
   for (size_t i = 0; i < leaves.size(); ++i) {
+    if (check && i % kRowsPerCheck == 0) TY_RETURN_IF_ERROR(check());
     const double weight = rows.weights.empty() ? 1.0 : rows.weights[i];
     total_weight += weight;
     const double* value = path.data() + static_cast<size_t>(leaves[i]) * lambdas.size() * width;
@@ -94,7 +113,7 @@ absl::StatusOr<std::vector<double>> ValidateFold(const TrainingRows& training,
           : TreeTarget::Regression(inside.values, training.target.outputs);
   const std::vector<double> lambdas(spec.lambda_grid().begin(), spec.lambda_grid().end());
   return LossPath(tree, spec.scheme(), lambdas,
-                  {training.columns, inside.rows, target, inside.weights});
+                  {training.columns, inside.rows, target, inside.weights}, hooks.check);
 }
 
 std::vector<v1::LambdaPathPoint> SummarizeFolds(std::span<const double> lambdas,

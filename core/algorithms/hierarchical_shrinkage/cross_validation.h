@@ -22,17 +22,27 @@ struct TrainingRows {
   std::span<const double> weights;  // mean 1; empty for 1
 };
 
-// Mean loss per strength over the table rows `rows` of a tree fitted elsewhere: log loss of a
-// classification, squared error (mean over targets) of a regression. `target` and `weights` are
-// indexed by table row of the tree's data through `indices`.
+// Rows that a tree fitted elsewhere is measured on.
 struct LossRows {
   std::span<const FeatureColumn> columns;
-  std::span<const int64_t> rows;  // table rows to measure on
-  TreeTarget target;              // by position in `rows`
-  std::span<const double> weights;
+  std::span<const int64_t> rows;    // table rows to measure on
+  TreeTarget target;                // by position in `rows`
+  std::span<const double> weights;  // by position in `rows`; empty for 1
 };
-std::vector<double> LossPath(const Tree& tree, v1::HierarchicalShrinkageSpec::Scheme scheme,
-                             std::span<const double> lambdas, const LossRows& rows);
+
+// Number of the leaf that each table row of `rows` reaches. Returns what `check` returns when that
+// is not OK; it is asked every few milliseconds.
+absl::StatusOr<std::vector<int32_t>> FindLeaves(const Tree& tree,
+                                                std::span<const FeatureColumn> columns,
+                                                std::span<const int64_t> rows,
+                                                const std::function<absl::Status()>& check);
+
+// Mean loss per strength: log loss of a classification, squared error (mean over targets) of a
+// regression. Asks `check` like FindLeaves.
+absl::StatusOr<std::vector<double>> LossPath(const Tree& tree,
+                                             v1::HierarchicalShrinkageSpec::Scheme scheme,
+                                             std::span<const double> lambdas, const LossRows& rows,
+                                             const std::function<absl::Status()>& check);
 
 // Fits on the rows outside fold `fold` and returns the loss path on the rows inside.
 // INVALID_ARGUMENT when either has no rows; else as GrowCart.

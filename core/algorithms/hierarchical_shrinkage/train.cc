@@ -20,7 +20,6 @@
 #include "core/base/file_system.h"
 #include "core/base/status.h"
 #include "core/trees/shrinkage.h"
-#include "core/trees/tree_predictor.h"
 #include "core/trees/tree_printer.h"
 #include "core/trees/tree_proto.h"
 
@@ -50,34 +49,33 @@ class JobProgress {
     total_ = kSortCost + k * fold_cost_ + 1 + kEvaluationCost;
   }
 
-  void Sorting() const { Report("sorting features", 0, 0, 0, "", 0); }
+  void Sorting() const { Report("sorting features", 0, 0, 0, ""); }
 
   // `part` of fold `fold` (from 0) is done.
   void Folds(int fold, double part) const {
-    Report("cross-validation", kSortCost + (fold + part) * fold_cost_, fold, folds_, "folds", 0);
+    Report("cross-validation", kSortCost + (fold + part) * fold_cost_, fold, folds_, "folds");
   }
 
   void FinalFit(double part) const {
     Report("final fit", kSortCost + folds_ * fold_cost_ + part, static_cast<int64_t>(part * 100),
-           100, "percent", 0);
+           100, "percent");
   }
 
-  void Evaluation() const { Report("evaluation", total_ - kEvaluationCost, 0, 0, "", 0); }
-  void Done() const { Report("done", total_, 0, 0, "", 0); }
+  void Evaluation() const { Report("evaluation", total_ - kEvaluationCost, 0, 0, ""); }
+  void Done() const { Report("done", total_, 0, 0, ""); }
 
  private:
   static constexpr double kSortCost = 0.2;
   static constexpr double kEvaluationCost = 0.1;
 
-  void Report(const char* phase, double cost, int64_t step, int64_t step_count, const char* unit,
-              double steps_per_second) const {
+  void Report(const char* phase, double cost, int64_t step, int64_t step_count,
+              const char* unit) const {
     v1::Progress progress;
     progress.set_phase(phase);
     progress.set_fraction(std::min(cost / total_, 1.0));
     progress.set_step(step);
     progress.set_step_count(step_count);
     progress.set_unit(unit);
-    progress.set_steps_per_second(steps_per_second);
     context_.ReportProgress(progress);
   }
 
@@ -108,7 +106,7 @@ class Trainer {
     }
     TY_RETURN_IF_ERROR(FitFinalTree(lambda));
     progress_.Evaluation();
-    Evaluate();
+    TY_RETURN_IF_ERROR(Evaluate());
     TY_RETURN_IF_ERROR(context_.CheckCancelled());
     TY_RETURN_IF_ERROR(WriteModel(lambda));
     progress_.Done();
@@ -244,11 +242,10 @@ class Trainer {
   }
 
   // Metrics of some rows, from the shrunk values or, where `plain`, from the means.
-  Metrics Measure(const std::vector<int64_t>& rows, bool plain) const {
-    if (rows.empty()) return {};
-    const TreePredictor predictor({&tree_, 1}, TreeCombination::kMean);
-    std::vector<int32_t> leaves(rows.size());
-    predictor.FindLeaves(data_.features, rows, leaves);
+  absl::StatusOr<Metrics> Measure(const std::vector<int64_t>& rows, bool plain) {
+    if (rows.empty()) return Metrics();
+    TY_ASSIGN_OR_RETURN(const std::vector<int32_t> leaves,
+                        FindLeaves(tree_, data_.features, rows, check()));
     std::vector<double> predictions;
     predictions.reserve(rows.size() * static_cast<size_t>(tree_.outputs));
     for (const int32_t leaf : leaves) {
@@ -262,7 +259,7 @@ class Trainer {
     return RegressionMetrics(predictions, data_.ValuesOf(rows), weights, data_.outputs());
   }
 
-  void Evaluate() {
+  absl::Status Evaluate() {
     const RowSplit& split = data_.split;
     const auto fill = [](const Metrics& metrics, google::protobuf::Map<std::string, double>* to) {
       to->insert(metrics.begin(), metrics.end());
@@ -272,9 +269,9 @@ class Trainer {
       for (const auto& [name, value] : metrics) points.emplace_back(set + "/" + name, value);
       if (!points.empty()) context_.ReportMetrics(0, points);
     };
-    const Metrics train = Measure(split.train, false);
-    const Metrics validation = Measure(split.validation, false);
-    const Metrics test = Measure(split.test, false);
+    TY_ASSIGN_OR_RETURN(const Metrics train, Measure(split.train, false));
+    TY_ASSIGN_OR_RETURN(const Metrics validation, Measure(split.validation, false));
+    TY_ASSIGN_OR_RETURN(const Metrics test, Measure(split.test, false));
     announce("train", train);
     announce("validation", validation);
     announce("test", test);
@@ -287,8 +284,10 @@ class Trainer {
     const std::vector<int64_t>& held_out = has_test         ? split.test
                                            : has_validation ? split.validation
                                                             : split.train;
-    fill(Measure(held_out, true), report().mutable_metrics_plain());
+    TY_ASSIGN_OR_RETURN(const Metrics plain, Measure(held_out, true));
+    fill(plain, report().mutable_metrics_plain());
     fill(has_test ? test : has_validation ? validation : train, report().mutable_metrics_shrunk());
+    return absl::OkStatus();
   }
 
   // The column as the model needs it: with all of its levels.

@@ -1,6 +1,7 @@
 // The service as a whole, through its real programs: each figure beside its floor in the same run.
 // Rates and times are measured by hand (manual time) because the work is done by other processes.
 #include <benchmark/benchmark.h>
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <spawn.h>

@@ -20,14 +20,6 @@ using testing::HasSubstr;
 using testing::Key;
 using testing::Pair;
 
-Tree TreeOf(const std::string& bytes) {
-  const auto model = ParseTreeModel(bytes);
-  EXPECT_TRUE(model.ok()) << model.status();
-  const auto trees = TreesFromModel(*model);
-  EXPECT_TRUE(trees.ok()) << trees.status();
-  return trees->at(0);
-}
-
 TEST(HierarchicalShrinkageTest, HelpsOnNoisyClasses) {
   const auto table = ReadTestTable("diabetes_pima");
   FakeTrainingContext context;
@@ -280,25 +272,6 @@ TEST(HierarchicalShrinkageTest, ReportsProgressAndCurves) {
   EXPECT_EQ(context.metrics["test/auc"].size(), 1u);
 }
 
-// Age decides; half of the rows of one colour have no target.
-std::shared_ptr<const Table> MakeMixedTable(std::vector<double> weights = {}) {
-  TableColumn age{"age", v1::COLUMN_TYPE_NUMERIC, {}, {}, {}};
-  TableColumn color{"color", v1::COLUMN_TYPE_CATEGORICAL, {}, {}, {"blue", "green", "red"}};
-  TableColumn weight{"w", v1::COLUMN_TYPE_NUMERIC, std::move(weights), {}, {}};
-  TableColumn target{"bought", v1::COLUMN_TYPE_CATEGORICAL, {}, {}, {"maybe", "no", "yes"}};
-  for (int i = 0; i < 120; ++i) {
-    age.numbers.push_back(i % 7 == 0 ? NAN : i % 40);
-    color.codes.push_back(i % 11 == 0 ? -1 : i % 3);
-    target.codes.push_back(i % 10 == 3 ? -1 : (i % 40 > 20) + (i % 3 == 2 ? 1 : 0));
-  }
-  std::vector<TableColumn> columns = {age, color};
-  if (!weight.numbers.empty()) columns.push_back(weight);
-  columns.push_back(target);
-  const auto table = MakeTable(std::move(columns));
-  EXPECT_TRUE(table.ok()) << table.status();
-  return *table;
-}
-
 TEST(HierarchicalShrinkageTest, LeavesOutRowsWithoutTargetAndSaysSo) {
   FakeTrainingContext context;
   v1::TrainingSpec spec = MakeSpec();
@@ -420,107 +393,6 @@ TEST(HierarchicalShrinkageTest, LearnsSeveralTargets) {
   EXPECT_EQ(predictions->columns[0].name, "prediction_a");
   EXPECT_EQ(predictions->columns[1].name, "prediction_b");
   EXPECT_NEAR(predictions->columns[0].numbers[10], 1.5, 0.1);
-}
-
-class PredictTest : public testing::Test {
- protected:
-  PredictTest() : table_(MakeMixedTable()) {
-    v1::TrainingSpec spec = MakeSpec();
-    spec.mutable_hierarchical_shrinkage()->set_lambda(2);
-    const auto result = TrainOn(table_, spec, context_);
-    EXPECT_TRUE(result.ok()) << result.status();
-    manifest_ = result->manifest;
-    predictor_ =
-        *HierarchicalShrinkageAlgorithm().LoadPredictor(manifest_, context_.model_folder());
-  }
-
-  Predictions Predict(const Table& table) {
-    const auto predictions = predictor_->Predict(table, 1);
-    EXPECT_TRUE(predictions.ok()) << predictions.status();
-    return *predictions;
-  }
-
-  FakeTrainingContext context_;
-  std::shared_ptr<const Table> table_;
-  v1::ModelManifest manifest_;
-  std::unique_ptr<Predictor> predictor_;
-};
-
-TEST_F(PredictTest, GivesClassAndProbabilities) {
-  const Predictions predictions = Predict(*table_);
-  ASSERT_EQ(predictions.columns.size(), 4u);
-  EXPECT_EQ(predictions.columns[0].name, "prediction");
-  EXPECT_EQ(predictions.columns[1].name, "probability_maybe");
-  EXPECT_EQ(predictions.columns[3].name, "probability_yes");
-  const Tree tree = TreeOf(ModelBytes(context_));
-  const std::vector<FeatureColumn> features = {FeatureColumn::Numeric(table_->numbers(0)),
-                                               FeatureColumn::Categorical(table_->codes(1), 3)};
-  const char* labels[] = {"maybe", "no", "yes"};
-  for (size_t row = 0; row < 120; ++row) {
-    const auto value = tree.ValueOf(FindLeaf(tree, features, static_cast<int64_t>(row)));
-    size_t best = 0;
-    for (size_t k = 0; k < 3; ++k) {
-      EXPECT_EQ(predictions.columns[k + 1].numbers[row], value[k]);
-      if (value[k] > value[best]) best = k;
-    }
-    EXPECT_EQ(predictions.columns[0].texts[row], labels[best]);
-  }
-}
-
-TEST_F(PredictTest, FindsColumnsByNameAndLevelsByText) {
-  const Predictions expected = Predict(*table_);
-  // Other order of columns and levels, another column, and a level that is unknown in a new row.
-  TableColumn color{
-      "color", v1::COLUMN_TYPE_CATEGORICAL, {}, {}, {"red", "violet", "blue", "green"}};
-  TableColumn age{"age", v1::COLUMN_TYPE_NUMERIC, {}, {}, {}};
-  TableColumn other{"other", v1::COLUMN_TYPE_NUMERIC, {}, {}, {}};
-  const int32_t new_code[] = {2, 3, 0};
-  for (size_t row = 0; row < 120; ++row) {
-    const int32_t code = table_->codes(1)[row];
-    color.codes.push_back(code < 0 ? 1 : new_code[code]);  // unknown counts as missing
-    age.numbers.push_back(table_->numbers(0)[row]);
-    other.numbers.push_back(1);
-  }
-  const Predictions found = Predict(**MakeTable({other, color, age}));
-  for (size_t c = 0; c < expected.columns.size(); ++c) {
-    EXPECT_EQ(found.columns[c].numbers, expected.columns[c].numbers);
-    EXPECT_EQ(found.columns[c].texts, expected.columns[c].texts);
-  }
-}
-
-TEST_F(PredictTest, NamesEveryColumnThatDoesNotFit) {
-  TableColumn age{"age", v1::COLUMN_TYPE_CATEGORICAL, {}, {0, 1}, {"old", "young"}};
-  const auto status = predictor_->Predict(**MakeTable({age}), 1).status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  const std::vector<FieldViolation> violations = ViolationsOf(status);
-  ASSERT_EQ(violations.size(), 2u);
-  EXPECT_EQ(violations[0].field, "age");
-  EXPECT_THAT(violations[0].description, HasSubstr("COLUMN_TYPE_CATEGORICAL"));
-  EXPECT_EQ(violations[1].field, "color");
-  EXPECT_THAT(violations[1].description, HasSubstr("not in the table"));
-}
-
-TEST_F(PredictTest, TakesAColumnWithoutValuesForMissing) {
-  TableColumn age{"age", v1::COLUMN_TYPE_NUMERIC, {5, 30}, {}, {}};
-  TableColumn color{"color", v1::COLUMN_TYPE_NUMERIC, {NAN, NAN}, {}, {}};
-  TableColumn missing{"color", v1::COLUMN_TYPE_CATEGORICAL, {}, {-1, -1}, {"blue"}};
-  EXPECT_EQ(Predict(**MakeTable({age, color})).columns[1].numbers,
-            Predict(**MakeTable({age, missing})).columns[1].numbers);
-}
-
-TEST_F(PredictTest, RefusesDamagedModels) {
-  const Algorithm& algorithm = HierarchicalShrinkageAlgorithm();
-  const auto file = context_.model_folder() / "tree.pb";
-  const std::string good = ModelBytes(context_);
-  for (const std::string& bytes : {std::string("garbage"), std::string(), good.substr(0, 60)}) {
-    std::filesystem::remove(file);
-    ASSERT_TRUE(WriteFileAtomically(FileSystem::Real(), file, bytes).ok());
-    EXPECT_EQ(algorithm.LoadPredictor(manifest_, context_.model_folder()).status().code(),
-              absl::StatusCode::kDataLoss);
-  }
-  std::filesystem::remove(file);
-  EXPECT_EQ(algorithm.LoadPredictor(manifest_, context_.model_folder()).status().code(),
-            absl::StatusCode::kDataLoss);
 }
 
 }  // namespace

@@ -1,12 +1,17 @@
 // Short ways to train hierarchical shrinkage models in tests.
 #pragma once
 
+#include <cmath>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "core/algorithms/hierarchical_shrinkage/hierarchical_shrinkage.h"
 #include "core/base/file_system.h"
 #include "core/data/table.h"
+#include "core/trees/tree.h"
+#include "core/trees/tree_proto.h"
 #include "gtest/gtest.h"
 #include "proto/schema/field_rules.h"
 #include "tests/core/algorithms/fake_training_context.h"
@@ -46,6 +51,35 @@ inline std::string ModelBytes(const TrainingContext& context) {
   const auto bytes = ReadFile(context.model_folder() / "tree.pb");
   EXPECT_TRUE(bytes.ok()) << bytes.status();
   return bytes.value_or("");
+}
+
+// The tree of a model file.
+inline Tree TreeOf(const std::string& bytes) {
+  const auto model = ParseTreeModel(bytes);
+  EXPECT_TRUE(model.ok()) << model.status();
+  const auto trees = TreesFromModel(*model);
+  EXPECT_TRUE(trees.ok()) << trees.status();
+  return trees->at(0);
+}
+
+// A numeric and a categorical feature with missing values, optional weights `w`, and the target
+// `bought` of three classes that a tenth of the 120 rows lack.
+inline std::shared_ptr<const Table> MakeMixedTable(std::vector<double> weights = {}) {
+  TableColumn age{"age", v1::COLUMN_TYPE_NUMERIC, {}, {}, {}};
+  TableColumn color{"color", v1::COLUMN_TYPE_CATEGORICAL, {}, {}, {"blue", "green", "red"}};
+  TableColumn weight{"w", v1::COLUMN_TYPE_NUMERIC, std::move(weights), {}, {}};
+  TableColumn target{"bought", v1::COLUMN_TYPE_CATEGORICAL, {}, {}, {"maybe", "no", "yes"}};
+  for (int i = 0; i < 120; ++i) {
+    age.numbers.push_back(i % 7 == 0 ? NAN : i % 40);
+    color.codes.push_back(i % 11 == 0 ? -1 : i % 3);
+    target.codes.push_back(i % 10 == 3 ? -1 : (i % 40 > 20) + (i % 3 == 2 ? 1 : 0));
+  }
+  std::vector<TableColumn> columns = {age, color};
+  if (!weight.numbers.empty()) columns.push_back(weight);
+  columns.push_back(target);
+  const auto table = MakeTable(std::move(columns));
+  EXPECT_TRUE(table.ok()) << table.status();
+  return *table;
 }
 
 }  // namespace trainyard

@@ -17,6 +17,17 @@ TEST(RngTest, SeedAndStreamDecide) {
   EXPECT_NE(Rng(0, 1).NextUint64(), Rng(1, 0).NextUint64());
 }
 
+// Models of old depend on these: they must never change, on any machine.
+TEST(RngTest, SequenceIsFixedForEver) {
+  Rng rng(1, 2);
+  EXPECT_EQ(rng.NextUint64(), 0x5f147c977b052899u);
+  EXPECT_EQ(rng.NextUint64(), 0x3beb7d2db94e1f5du);
+  EXPECT_EQ(rng.NextUint64(), 0x2263ee6c6d422ac7u);
+  EXPECT_EQ(rng.NextGaussian(), -0x1.03a8b593082ap+0);
+  EXPECT_EQ(rng.NextGaussian(), 0x1.4dd11a7e38683p+0);
+  EXPECT_EQ(rng.NextGaussian(), -0x1.79fffe95074dp-1);
+}
+
 // Chi-squared with 9 degrees of freedom: 27.9 is exceeded once in a thousand.
 TEST(RngTest, IntegersAreUniform) {
   Rng rng(7);
@@ -51,6 +62,25 @@ TEST(RngTest, MomentsOfUniformAndGaussian) {
   EXPECT_NEAR(sum / kCount, 0.5, 0.003);
   EXPECT_NEAR(gaussian_sum / kCount, 0, 0.01);
   EXPECT_NEAR(gaussian_squares / kCount, 1, 0.02);
+}
+
+// Against the complementary error function of the C library: the share of draws below each bound is
+// that of the normal distribution to four standard deviations.
+TEST(RngTest, GaussianHasTheNormalDistributionToItsTails) {
+  Rng rng(10);
+  constexpr int kCount = 1'000'000;
+  const std::vector<double> bounds = {-4,  -3, -2,  -1.5, -1.2, -1, -0.5, 0,
+                                      0.5, 1,  1.2, 1.5,  2,    3,  4};
+  std::vector<int> below(bounds.size());
+  for (int i = 0; i < kCount; ++i) {
+    const double value = rng.NextGaussian();
+    for (size_t b = 0; b < bounds.size(); ++b) below[b] += value < bounds[b] ? 1 : 0;
+  }
+  for (size_t b = 0; b < bounds.size(); ++b) {
+    const double expected = 0.5 * std::erfc(-bounds[b] / std::sqrt(2.0));
+    const double deviation = std::sqrt(expected * (1 - expected) / kCount);
+    EXPECT_NEAR(static_cast<double>(below[b]) / kCount, expected, 4 * deviation) << bounds[b];
+  }
 }
 
 TEST(RngTest, ShufflePermutesAndReachesEveryOrder) {

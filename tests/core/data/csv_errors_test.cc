@@ -58,7 +58,7 @@ TEST(CsvErrorsTest, LinesCountThroughQuotedLineEnds) {
 }
 
 TEST(CsvErrorsTest, NulByte) {
-  EXPECT_THAT(ErrorsOf(std::string_view("a,b\n1,2\n3,\0004\n", 14)),
+  EXPECT_THAT(ErrorsOf(std::string_view("a,b\n1,2\n3,\0004\n", 13)),
               ElementsAre(Error("line 3, column 2", "NUL")));
 }
 

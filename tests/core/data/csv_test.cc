@@ -155,6 +155,10 @@ TEST(CsvTest, SummariesDescribeTheValues) {
   EXPECT_THAT(table->column(1).levels(), ElementsAre("a", "b"));
 }
 
+TEST(CsvTest, MeanOfHugeValuesIsFinite) {
+  EXPECT_DOUBLE_EQ(Parse("n,m\n1.5e308,1\n1.3e308,1\n")->column(0).mean(), 1.4e308);
+}
+
 TEST(CsvTest, AllMissingColumnIsNumericWithoutExtremes) {
   const auto table = Parse("a,b\n1,\n2,\n");
   EXPECT_EQ(table->column(1).type(), v1::COLUMN_TYPE_NUMERIC);

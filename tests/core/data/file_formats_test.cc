@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
@@ -65,6 +66,70 @@ TEST(NpyTest, OneDimensionAndEveryType) {
   EXPECT_EQ(flags->column(0).type(), v1::COLUMN_TYPE_BOOLEAN);
 }
 
+TEST(NpyTest, WideArraysAreTheSameInBothOrders) {
+  constexpr int kRows = 700;
+  constexpr int kColumns = 90;
+  std::vector<float> by_row;
+  std::vector<float> by_column(kRows * kColumns);
+  for (int i = 0; i < kRows * kColumns; ++i) {
+    by_row.push_back(static_cast<float>(i));
+    by_column[static_cast<size_t>(i % kColumns * kRows + i / kColumns)] = static_cast<float>(i);
+  }
+  const auto c = Parse(Npy<float>("<f4", "(700, 90)", by_row));
+  const auto fortran = Parse(Npy<float>("<f4", "(700, 90)", by_column, true));
+  for (int column = 0; column < kColumns; ++column) {
+    for (int row = 0; row < kRows; ++row) {
+      const auto r = static_cast<size_t>(row);
+      ASSERT_EQ(c->numbers(column)[r], row * kColumns + column);
+      ASSERT_EQ(fortran->numbers(column)[r], row * kColumns + column);
+    }
+  }
+}
+
+TEST(NpyTest, ErrorsComeInTheOrderOfTheRows) {
+  const auto table = ParseTable(
+      Npy<double>("<f8", "(3, 2)", {1, 2, 3, HUGE_VAL, -HUGE_VAL, HUGE_VAL}), {}, TableLimits(), 2);
+  const auto errors = ViolationsOf(table.status());
+  ASSERT_EQ(errors.size(), 2u);
+  EXPECT_EQ(errors[0].field, "line 2, column 2");
+  EXPECT_EQ(errors[1].field, "line 3, column 1");
+}
+
+TEST(NpyTest, RefusesTablesBeyondTheMemoryBound) {
+  TableLimits limits;
+  limits.max_uncompressed_bytes = 8 * 8 - 1;
+  const std::string bytes = Npy<int8_t>("|i1", "(8,)", {1, 2, 3, 4, 5, 6, 7, 8});
+  EXPECT_EQ(ParseTable(bytes, {}, limits, 1).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST(NumericColumnsTest, TypesCanBeGiven) {
+  v1::TableReadOptions options;
+  (*options.mutable_column_types())["x0"] = v1::COLUMN_TYPE_CATEGORICAL;
+  (*options.mutable_column_types())["x1"] = v1::COLUMN_TYPE_BOOLEAN;
+  const auto table = ParseTable(Npy<double>("<f8", "(3, 3)", {10, 1, 1, NAN, 0, 2, 9.5, NAN, 3}),
+                                options, TableLimits(), 2);
+  ASSERT_TRUE(table.ok()) << table.status();
+  EXPECT_THAT((*table)->levels(0), ElementsAre("10", "9.5"));
+  EXPECT_THAT((*table)->codes(0), ElementsAre(0, -1, 1));
+  EXPECT_EQ((*table)->column(1).type(), v1::COLUMN_TYPE_BOOLEAN);
+  EXPECT_EQ((*table)->TextAt(0, 1), "true");
+  EXPECT_EQ((*table)->column(2).type(), v1::COLUMN_TYPE_NUMERIC);
+}
+
+TEST(NumericColumnsTest, TypesThatDoNotFitAreAllReported) {
+  v1::TableReadOptions options;
+  (*options.mutable_column_types())["target"] = v1::COLUMN_TYPE_BOOLEAN;
+  (*options.mutable_column_types())["x1"] = v1::COLUMN_TYPE_DATE;
+  (*options.mutable_column_types())["x9"] = v1::COLUMN_TYPE_NUMERIC;
+  const auto table = ParseTable("1 1:2\n3 1:2\n", options, TableLimits(), 1);
+  const auto errors = ViolationsOf(table.status());
+  ASSERT_EQ(errors.size(), 3u);
+  EXPECT_EQ(errors[0].field, "column_types.target");
+  EXPECT_THAT(errors[0].description, HasSubstr("the value 3 in row 2 must be 0 or 1"));
+  EXPECT_THAT(errors[1].description, HasSubstr("no dates"));
+  EXPECT_THAT(errors[2].description, HasSubstr("there is no column 'x9'"));
+}
+
 TEST(NpyTest, BadFiles) {
   EXPECT_THAT(FirstError(Npy<double>(">f8", "(1,)", {1})), HasSubstr("type '>f8'"));
   EXPECT_THAT(FirstError(Npy<double>("<f8", "(1, 1, 1)", {1})), HasSubstr("3 dimensions"));
@@ -87,6 +152,28 @@ TEST(LibsvmTest, LabelsAndSparseFeatures) {
   EXPECT_THAT(table->numbers(0), ElementsAre(0.5, 0, 0));
   EXPECT_THAT(table->numbers(1), ElementsAre(0, 1e-3, 0));
   EXPECT_THAT(table->numbers(2), ElementsAre(2, 0, 0));
+}
+
+TEST(LibsvmTest, ManyPiecesGiveOneTable) {
+  std::string text;
+  constexpr int kRows = 60'000;
+  for (int row = 0; row < kRows; ++row) {
+    absl::StrAppend(&text, row, row % 4 == 0 ? "" : absl::StrCat(" ", row % 50 + 1, ":", row, ".5"),
+                    " 77:1 # some words that make the file longer than two pieces\n");
+  }
+  for (const int threads : {1, 3}) {
+    const auto table = ParseTable(text, {}, TableLimits(), threads);
+    ASSERT_TRUE(table.ok()) << table.status();
+    ASSERT_EQ((*table)->row_count(), kRows);
+    ASSERT_EQ((*table)->column_count(), 78);
+    for (int row = 0; row < kRows; ++row) {
+      const auto r = static_cast<size_t>(row);
+      ASSERT_EQ((*table)->numbers(77)[r], row);
+      ASSERT_EQ((*table)->numbers(row % 50)[r], row % 4 == 0 ? 0 : row + 0.5);
+    }
+  }
+  const auto bad = ParseTable(text + "x 1:1\n", {}, TableLimits(), 3);
+  EXPECT_EQ(ViolationsOf(bad.status())[0].field, absl::StrCat("line ", kRows + 1, ", column 1"));
 }
 
 TEST(LibsvmTest, BadLines) {

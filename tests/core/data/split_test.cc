@@ -3,9 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <map>
 #include <numeric>
 #include <set>
+
+#include "core/base/random.h"
 
 namespace trainyard {
 namespace {
@@ -83,6 +87,39 @@ TEST(SplitTest, StratifiedSplitKeepsSharesToOneRow) {
   EXPECT_NEAR(count(split->validation), 101 * 0.2, 1);
 }
 
+// Any strata and fractions: every stratum's share is rounded down or up, the sum is exact.
+TEST(SplitTest, StratifiedSharesAreExactForAnyStrata) {
+  Rng rng(11);
+  for (int round = 0; round < 300; ++round) {
+    const auto count = static_cast<int64_t>(20 + rng.UniformInt(300));
+    const auto table = MakeRows(count);
+    const uint64_t kinds = 1 + rng.UniformInt(60);
+    std::vector<int32_t> strata;
+    std::map<int32_t, int64_t> sizes;
+    for (int64_t row = 0; row < count; ++row) {
+      strata.push_back(static_cast<int32_t>(rng.UniformInt(kinds)) - 1);
+      ++sizes[strata.back()];
+    }
+    const double validation = 0.05 + 0.4 * rng.NextDouble();
+    const double test = 0.05 + 0.4 * rng.NextDouble();
+    const auto split =
+        SplitRows(*table, Range(count),
+                  Options(v1::SplitOptions::METHOD_STRATIFIED, validation, test, round), strata);
+    ASSERT_TRUE(split.ok()) << split.status();
+    ExpectPartition(*split, count);
+    EXPECT_EQ(static_cast<int64_t>(split->test.size()),
+              std::llround(test * static_cast<double>(count)));
+    EXPECT_EQ(static_cast<int64_t>(split->validation.size()),
+              std::llround(validation * static_cast<double>(count)));
+    std::map<int32_t, int64_t> tested;
+    for (const int64_t row : split->test) ++tested[strata[static_cast<size_t>(row)]];
+    for (const auto& [stratum, size] : sizes) {
+      EXPECT_LT(std::abs(static_cast<double>(tested[stratum]) - test * static_cast<double>(size)),
+                1);
+    }
+  }
+}
+
 TEST(SplitTest, GroupedSplitKeepsGroupsTogether) {
   const auto table = MakeRows(1000);
   const auto split =
@@ -147,6 +184,20 @@ TEST(FoldsTest, BalancedWithinEachStratum) {
   for (int fold = 0; fold < 7; ++fold) {
     EXPECT_NEAR((counts[{1, fold}]), 30.0 / 7, 1);
     EXPECT_NEAR((counts[{0, fold}]), 70.0 / 7, 1);
+  }
+}
+
+TEST(FoldsTest, LargeGroupsDoNotUnbalanceTheFolds) {
+  std::vector<int64_t> groups(400, 0);  // one group of half the rows, then groups of two
+  for (int i = 200; i < 400; ++i) groups[static_cast<size_t>(i)] = i / 2;
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    const auto folds = AssignFolds(Range(400), {}, groups, 3, seed);
+    std::map<int32_t, int> sizes;
+    for (const int32_t fold : folds) ++sizes[fold];
+    std::vector<int> sorted;
+    for (const auto& [fold, size] : sizes) sorted.push_back(size);
+    std::sort(sorted.begin(), sorted.end());
+    EXPECT_EQ(sorted, (std::vector<int>{100, 100, 200}));
   }
 }
 

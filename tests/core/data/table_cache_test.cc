@@ -7,6 +7,7 @@
 
 #include "core/base/file_system.h"
 #include "core/base/random.h"
+#include "core/base/testing/faulty_file_system.h"
 #include "core/data/table.h"
 
 namespace trainyard {
@@ -49,6 +50,20 @@ TEST_F(TableCacheTest, LeavesNothingBesideTheFile) {
   ASSERT_TRUE(WriteTableCache(*table_, file_).ok());
   EXPECT_THAT(*FileSystem::Real().List(folder_), ::testing::SizeIs(1));
   EXPECT_FALSE(WriteTableCache(*table_, folder_ / "absent" / "table").ok());
+}
+
+// Whichever operation fails, the old cache or the new one is there, and nothing else.
+TEST_F(TableCacheTest, WritingIsAtomicUnderEveryFault) {
+  FaultyFileSystem files;
+  ASSERT_TRUE(WriteTableCache(*table_, file_, files).ok());
+  const int64_t operations = files.operation_count();
+  ASSERT_GE(operations, 5);
+  for (int64_t n = 0; n < operations; ++n) {
+    files.FailAt(n, absl::ResourceExhaustedError("disk full"));
+    EXPECT_EQ(WriteTableCache(*table_, file_, files).code(), absl::StatusCode::kResourceExhausted);
+    EXPECT_THAT(*FileSystem::Real().List(folder_), ::testing::SizeIs(1)) << "operation " << n;
+    EXPECT_TRUE(OpenTableCache(file_, true).ok());
+  }
 }
 
 TEST_F(TableCacheTest, EveryTruncationIsDataLoss) {

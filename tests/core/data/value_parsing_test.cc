@@ -66,6 +66,28 @@ TEST(ValueParsingTest, DatesRoundTripThroughText) {
   }
 }
 
+TEST(ValueParsingTest, FractionsOfSecondsRoundTrip) {
+  EXPECT_EQ(FormatDate(1370089815.123), "2013-06-01T12:30:15.123Z");
+  EXPECT_EQ(FormatDate(-0.5), "1969-12-31T23:59:59.5Z");
+  EXPECT_EQ(FormatDate(1370089815.9999998), "2013-06-01T12:30:15.9999998Z");
+  Rng rng(7);
+  for (int i = 0; i < 20'000; ++i) {
+    const double seconds = (rng.NextDouble() - 0.5) * 8e9;
+    if (std::abs(seconds) < 1e8) continue;  // finer than the nanoseconds that are written
+    ASSERT_EQ(*ParseDate(FormatDate(seconds)), seconds) << FormatDate(seconds);
+  }
+  EXPECT_EQ(*ParseDate("1970-01-01T00:00:00.1"), 0.1);
+  EXPECT_EQ(*ParseDate("1970-01-01T00:00:00.12345678901234567890"), 0.123456789012345);
+  EXPECT_EQ(FormatDate(1e300), FormatNumber(1e300));  // no year
+}
+
+TEST(ValueParsingTest, BooleanDigits) {
+  EXPECT_TRUE(*ParseBooleanOrDigit("1"));
+  EXPECT_FALSE(*ParseBooleanOrDigit(" 0 "));
+  EXPECT_TRUE(*ParseBooleanOrDigit("yes"));
+  EXPECT_FALSE(ParseBooleanOrDigit("2"));
+}
+
 TEST(ValueParsingTest, Booleans) {
   EXPECT_TRUE(ParseBoolean("TRUE")->first);
   EXPECT_FALSE(ParseBoolean(" no ")->first);

@@ -87,6 +87,20 @@ TEST(RequestChecksTest, PageSizes) {
   EXPECT_EQ(violations.kept()[0].field, "page_size");
 }
 
+TEST(RequestChecksTest, ListsStaySendable) {
+  std::vector<int32_t> sizes;
+  const auto response = ListWithinLimit<v1::ListJobsResponse>(
+      1000, [&](int32_t size) -> absl::StatusOr<v1::ListJobsResponse> {
+        sizes.push_back(size);
+        v1::ListJobsResponse page;
+        for (int32_t i = 0; i < size; ++i)
+          page.add_jobs()->set_display_name(std::string(10'000, 'x'));
+        return page;
+      });
+  EXPECT_EQ(sizes, (std::vector<int32_t>{1000, 500, 250}));
+  EXPECT_LE(response->ByteSizeLong(), kMaxListBytes);
+}
+
 TEST(RequestChecksTest, Uuids) {
   EXPECT_TRUE(IsUuid("0b7e9f5e-1c0f-4e8e-9a53-4f60f6a3d001"));
   EXPECT_FALSE(IsUuid("0b7e9f5e-1c0f-4e8e-9a53-4f60f6a3d00"));

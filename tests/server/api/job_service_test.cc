@@ -283,7 +283,8 @@ TEST_F(JobServiceTest, ListsInPages) {
   int pages = 0;
   do {
     v1::ListJobsResponse response;
-    ASSERT_TRUE(Call(*jobs_, &Stub::ListJobs, request, response).ok());
+    const grpc::Status status = Call(*jobs_, &Stub::ListJobs, request, response);
+    ASSERT_TRUE(status.ok()) << status.error_message();
     for (const v1::Job& job : response.jobs()) seen.insert(job.name());
     request.set_page_token(response.next_page_token());
     ++pages;

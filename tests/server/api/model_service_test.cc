@@ -179,14 +179,14 @@ TEST_F(ModelServiceTest, CancelledPredictionsLeaveTheServerServing) {
     *message.mutable_header() = HeaderFor(name);
     stream->Write(message);
     if (i % 2 == 0) {
-      message.set_data("x,y\n1,2\n");
+      message.set_data("x,y,constant\n1,2,1\n");
       stream->Write(message);
     }
     context.TryCancel();
     EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::CANCELLED);
   }
   std::string output;
-  EXPECT_TRUE(Predict(HeaderFor(name), {"x,y\n1,2\n"}, output).ok());
+  EXPECT_TRUE(Predict(HeaderFor(name), {"x,y,constant\n1,2,1\n"}, output).ok());
 }
 
 TEST_F(ModelServiceTest, UnknownNamesAndPages) {

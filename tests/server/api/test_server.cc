@@ -72,8 +72,8 @@ TestServer::TestServer(const Options& options) {
   DatasetStore::Options datasets;
   datasets.cache_folder = store_.folder() / "cache";
   datasets.max_dataset_bytes = options.max_dataset_bytes;
-  datasets_ =
-      DatasetStore::Create(datasets, store_.catalogue(), store_.blobs(), IngestHere, Clock::Real());
+  datasets_ = DatasetStore::Create(datasets, store_.catalogue(), store_.blobs(),
+                                   options.ingest ? options.ingest : IngestHere, Clock::Real());
   ModelStore::Options models;
   models.scratch_folder = store_.folder() / "models";
   models.find_algorithm = FindAlgorithm;

@@ -62,6 +62,7 @@ class TestServer {
     int64_t max_predict_bytes = 1 << 20;
     absl::Duration heartbeat_interval = absl::Seconds(15);
     bool enable_diagnostics = true;
+    IngestTable ingest;  // reads tables in this process if empty
   };
   TestServer() : TestServer(Options()) {}
   explicit TestServer(const Options& options);

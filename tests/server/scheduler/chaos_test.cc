@@ -234,7 +234,7 @@ class ChaosTest : public ManagerTest, public testing::WithParamInterface<int> {
 
 TEST_P(ChaosTest, KeepsItsPromises) {
   Start();
-  for (int step = 0; step < 6000; ++step) {
+  for (int step = 0; step < 5000; ++step) {
     Step();
     if (step % 200 == 0) {
       CheckInvariants();
@@ -260,7 +260,7 @@ TEST_P(ChaosTest, KeepsItsPromises) {
   for (const std::string& name : accepted_) {
     EXPECT_TRUE(jobs.contains(name) || deleted_.contains(name)) << name << " was lost";
   }
-  EXPECT_GT(accepted_.size(), 300u);
+  EXPECT_GT(accepted_.size(), 250u);
   std::map<Job::State, int> ends;
   for (const auto& [name, job] : jobs) {
     ++ends[job.state()];
@@ -272,7 +272,7 @@ TEST_P(ChaosTest, KeepsItsPromises) {
   EXPECT_GT(ends[Job::STATE_CANCELLED], 10);
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, ChaosTest, testing::Range(1, 9));
+INSTANTIATE_TEST_SUITE_P(Seeds, ChaosTest, testing::Range(1, 7));
 
 }  // namespace
 }  // namespace trainyard

@@ -177,13 +177,29 @@ TEST_F(JobRecoveryTest, BackOffIsKept) {
 TEST_F(JobRecoveryTest, FinishThatWasNotStoredIsSentAgain) {
   Start();
   Worker worker = RunJob("a");
-  ASSERT_TRUE(Upload(worker).ok());
-  ASSERT_TRUE(Finish(worker, Attempt::END_CAUSE_SUCCEEDED).ok());
+  ASSERT_TRUE(Finish(worker, Attempt::END_CAUSE_DIVERGED).ok());
   Restart();
   EXPECT_EQ(StateOf("a"), Job::STATE_RUNNING);
   ASSERT_TRUE(Hello(worker, "").ok());
   Run();
-  Succeed(worker);  // uploads again
+  ASSERT_TRUE(Finish(worker, Attempt::END_CAUSE_DIVERGED).ok());
+  Run();
+  EXPECT_EQ(StateOf("a"), Job::STATE_FAILED);
+}
+
+TEST_F(JobRecoveryTest, ModelUploadedInPartBeforeARestartIsNotTaken) {
+  Start();
+  Worker worker = RunJob("a");
+  ASSERT_TRUE(Upload(worker, "weights").ok());
+  Restart();
+  ASSERT_TRUE(Hello(worker, "").ok());
+  Run();
+  ASSERT_TRUE(Upload(worker, "tree").ok());
+  ASSERT_TRUE(Finish(worker, Attempt::END_CAUSE_SUCCEEDED).ok());
+  executor_.Exit(worker.attempt, {.exit_code = 0});
+  Run();
+  EXPECT_TRUE(catalogue_.Models().empty());
+  Succeed(Connect("a", 2));
   EXPECT_EQ(StateOf("a"), Job::STATE_SUCCEEDED);
 }
 

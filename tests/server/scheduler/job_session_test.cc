@@ -1,6 +1,4 @@
 // What workers may and may not say.
-#include <thread>
-
 #include "core/base/sha256.h"
 #include "tests/server/scheduler/testing/manager_fixture.h"
 
@@ -240,13 +238,12 @@ TEST_F(JobSessionTest, CheckpointIsAnsweredWhenItIsStored) {
   v1::ArtifactHeader header = Header(worker, "");
   header.set_kind(v1::ArtifactHeader::KIND_CHECKPOINT);
   header.set_step(7);
-  absl::Status status = absl::UnknownError("");
-  std::thread uploader([&] {
-    status = manager_->AddArtifact(header, {std::string(64, 'c'), 99}, nullptr);
-  });
-  while (catalogue_.pending() == 0) std::this_thread::yield();
-  Run();
-  uploader.join();
+  runtime_->set_wait_hook(nullptr);
+  EXPECT_EQ(manager_->AddArtifact(header, {std::string(64, 'b'), 99}, nullptr).code(),
+            absl::StatusCode::kUnavailable)
+      << "not before";
+  runtime_->set_wait_hook([this] { Run(); });
+  const absl::Status status = manager_->AddArtifact(header, {std::string(64, 'c'), 99}, nullptr);
   EXPECT_TRUE(status.ok()) << status;
   EXPECT_EQ(catalogue_.CheckpointOf(Name("a"))->value(), std::string(64, 'c'));
   const v1::JobEvent event = catalogue_.EventsOf(FullName("a")).back();

@@ -7,6 +7,7 @@
 namespace trainyard {
 
 void FakeWorkerService::OnEvents(const v1::WorkerEvents& events, Stream* stream) {
+  if (seen_.events.empty()) first_event_time_ = std::chrono::steady_clock::now();
   int64_t sequence = events.first_sequence();
   for (const v1::JobEvent& event : events.events()) {
     if (sequence > static_cast<int64_t>(seen_.events.size()) + 1) ++seen_.gaps;

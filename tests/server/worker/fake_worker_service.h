@@ -3,6 +3,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -46,6 +47,16 @@ class FakeWorkerService : public v1::WorkerService::Service {
     const auto holds = [&]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return condition(seen_); };
     return mutex_.AwaitWithTimeout(absl::Condition(&holds), absl::Seconds(20));
   }
+  // When the first event came, since the last Forget.
+  std::chrono::steady_clock::time_point first_event_time() {
+    absl::MutexLock lock(&mutex_);
+    return first_event_time_;
+  }
+  // Another attempt begins.
+  void Forget() {
+    absl::MutexLock lock(&mutex_);
+    seen_ = Seen();
+  }
   void SendCancel() {
     v1::ServerMessage message;
     message.mutable_cancel()->set_cause(v1::Attempt::END_CAUSE_CANCELLED);
@@ -77,6 +88,7 @@ class FakeWorkerService : public v1::WorkerService::Service {
   absl::Mutex mutex_;
   Seen seen_;
   Stream* stream_ = nullptr;
+  std::chrono::steady_clock::time_point first_event_time_;
   std::unique_ptr<grpc::Server> server_;
 };
 

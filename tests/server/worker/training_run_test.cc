@@ -98,7 +98,8 @@ TEST_F(TrainingRunTest, SuccessUploadsTheModelAndFillsTheReport) {
   EXPECT_EQ(finished.manifest().algorithm(), "function");
   EXPECT_EQ(finished.manifest().spec().diagnostic().steps(), 7);
   EXPECT_EQ(finished.manifest().trainyard_version(), TRAINYARD_VERSION);
-  ASSERT_EQ(connection_.uploaded.size(), 3u);
+  ASSERT_EQ(connection_.uploaded.size(), 4u);
+  EXPECT_THAT(connection_.uploaded["manifest.json"], HasSubstr("\"format_version\": 1"));
   EXPECT_EQ(connection_.uploaded["b.bin"], large);
   EXPECT_EQ(connection_.uploaded["trees/a.bin"], "abc");
   EXPECT_EQ(connection_.uploaded["empty"], "");
@@ -166,7 +167,7 @@ TEST_F(TrainingRunTest, UploadsAreRepeatedWhileTheServerIsAway) {
     return TrainingResult();
   });
   EXPECT_EQ(finished.end_cause(), v1::Attempt::END_CAUSE_SUCCEEDED);
-  EXPECT_EQ(connection_.headers.size(), 4u);
+  EXPECT_EQ(connection_.headers.size(), 5u) << "m four times, manifest.json once";
   EXPECT_EQ(connection_.uploaded["m"], "bytes");
 }
 

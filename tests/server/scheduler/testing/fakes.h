@@ -29,6 +29,12 @@ class ManualRuntime : public Runtime {
     absl::MutexLock lock(&mutex_);
     wake_time_ = std::min(wake_time_, time);
   }
+  bool Wait(absl::Notification& notification, absl::Duration) override {
+    if (wait_hook_ != nullptr) wait_hook_();
+    return notification.HasBeenNotified();
+  }
+  // What makes the thing come that is waited for.
+  void set_wait_hook(std::function<void()> hook) { wait_hook_ = std::move(hook); }
   void Start(std::function<absl::Duration()> tick) override { tick_ = std::move(tick); }
   void Stop() override {
     while (RunPosted() > 0) {
@@ -67,6 +73,7 @@ class ManualRuntime : public Runtime {
   std::deque<std::function<void()>> posted_ ABSL_GUARDED_BY(mutex_);
   absl::Duration wake_time_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteDuration();
   std::function<absl::Duration()> tick_;
+  std::function<void()> wait_hook_;
 };
 
 // Processes that exist as records only, and survive the job manager.

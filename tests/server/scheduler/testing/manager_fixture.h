@@ -49,6 +49,10 @@ class ManagerTest : public testing::Test {
   void Start() {
     auto runtime = std::make_unique<ManualRuntime>();
     runtime_ = runtime.get();
+    runtime_->set_wait_hook([this] {
+      while (catalogue_.Commit() > 0) {
+      }
+    });
     JobManager::Dependencies dependencies;
     dependencies.catalogue = &catalogue_;
     dependencies.blobs = nullptr;
