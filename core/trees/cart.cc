@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <mutex>
 #include <queue>
 #include <utility>
 #include <vector>
@@ -30,7 +31,7 @@ class GrowthProgress {
     if (!hooks_.progress) return;
     const int64_t before = done_.fetch_add(done);
     if (before * 100 / total_ == (before + done) * 100 / total_) return;
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     const double fraction = static_cast<double>(before + done) / static_cast<double>(total_);
     if (fraction <= reported_) return;
     reported_ = fraction;
@@ -41,8 +42,8 @@ class GrowthProgress {
   const GrowthHooks& hooks_;
   const int64_t total_;
   std::atomic<int64_t> done_{0};
-  absl::Mutex mutex_;
-  double reported_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::mutex mutex_;
+  double reported_ = 0;  // guarded by mutex_
 };
 
 class Grower {

@@ -3,9 +3,10 @@
 
 #include <atomic>
 #include <functional>
+#include <mutex>
+#include <utility>
 
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
 
 namespace trainyard {
 
@@ -21,7 +22,7 @@ class StopToken {
     if (!check_) return false;
     absl::Status answer = check_();
     if (answer.ok()) return false;
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     if (status_.ok()) status_ = std::move(answer);
     stopped_.store(true, std::memory_order_release);
     return true;
@@ -32,15 +33,15 @@ class StopToken {
 
   // OK, or the first refusal.
   absl::Status status() const {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     return status_;
   }
 
  private:
   const std::function<absl::Status()> check_;
   std::atomic<bool> stopped_{false};
-  mutable absl::Mutex mutex_;
-  absl::Status status_ ABSL_GUARDED_BY(mutex_);
+  mutable std::mutex mutex_;
+  absl::Status status_;  // guarded by mutex_
 };
 
 }  // namespace trainyard

@@ -12,9 +12,10 @@ ThreadPool::ThreadPool(int threads) {
 
 ThreadPool::~ThreadPool() {
   {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     stopping_ = true;
   }
+  start_.notify_all();
   for (std::thread& worker : workers_) worker.join();
 }
 
@@ -24,17 +25,17 @@ void ThreadPool::Run(int64_t count, const std::function<void(int64_t, int)>& tas
     return;
   }
   {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     task_ = &task;
     count_ = count;
     next_.store(0, std::memory_order_relaxed);
     busy_workers_ = static_cast<int>(workers_.size());
     ++generation_;
   }
+  start_.notify_all();
   DrainTasks(0);
-  absl::MutexLock lock(&mutex_);
-  mutex_.Await(absl::Condition(
-      +[](int* busy) { return *busy == 0; }, &busy_workers_));
+  std::unique_lock lock(mutex_);
+  finished_.wait(lock, [this] { return busy_workers_ == 0; });
 }
 
 void ThreadPool::DrainTasks(int thread) {
@@ -45,17 +46,14 @@ void ThreadPool::WorkerLoop(int thread) {
   int64_t seen = 0;
   for (;;) {
     {
-      absl::MutexLock lock(&mutex_);
-      const auto ready = [this, &seen]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-        return stopping_ || generation_ != seen;
-      };
-      mutex_.Await(absl::Condition(&ready));
+      std::unique_lock lock(mutex_);
+      start_.wait(lock, [this, seen] { return stopping_ || generation_ != seen; });
       if (stopping_) return;
       seen = generation_;
     }
     DrainTasks(thread);
-    absl::MutexLock lock(&mutex_);
-    --busy_workers_;
+    const std::lock_guard lock(mutex_);
+    if (--busy_workers_ == 0) finished_.notify_one();
   }
 }
 

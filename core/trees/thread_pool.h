@@ -2,12 +2,12 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <mutex>
 #include <thread>
 #include <vector>
-
-#include "absl/synchronization/mutex.h"
 
 namespace trainyard {
 
@@ -31,10 +31,13 @@ class ThreadPool {
   void WorkerLoop(int thread);
   void DrainTasks(int thread);
 
-  absl::Mutex mutex_;
-  int64_t generation_ ABSL_GUARDED_BY(mutex_) = 0;
-  int busy_workers_ ABSL_GUARDED_BY(mutex_) = 0;
-  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  // ThreadSanitizer follows std::mutex, but not absl::Mutex in a library built without it.
+  std::mutex mutex_;
+  std::condition_variable start_;     // generation_ grew or stopping_
+  std::condition_variable finished_;  // busy_workers_ reached 0
+  int64_t generation_ = 0;            // guarded by mutex_, as are the next two
+  int busy_workers_ = 0;
+  bool stopping_ = false;
   // Written by Run before `generation_` grows, read by workers after they saw it.
   const std::function<void(int64_t, int)>* task_ = nullptr;
   int64_t count_ = 0;
