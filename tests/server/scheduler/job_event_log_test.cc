@@ -375,7 +375,7 @@ TEST_F(WatchTest, HundredReadersSeeTheSame) {
   for (auto& reader : readers) {
     int64_t next = 1;
     bool last = false;
-    EXPECT_EQ(Drain(*reader, next, &last), 1004);
+    EXPECT_EQ(Drain(*reader, next, &last), 1005);
     EXPECT_TRUE(last);
   }
 }
@@ -396,7 +396,7 @@ TEST_F(WatchTest, WatcherFollowsAcrossARestart) {
   ASSERT_TRUE(SendMetrics(worker, 10).ok());
   Succeed(worker);
   bool last = false;
-  EXPECT_EQ(Drain(*reader, next, &last), 11);
+  EXPECT_EQ(Drain(*reader, next, &last), 12);
   EXPECT_TRUE(last);
 }
 

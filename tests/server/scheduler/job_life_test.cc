@@ -345,12 +345,12 @@ TEST_F(JobLifeTest, SuccessWithoutFilesBreaksTheProtocol) {
 TEST_F(JobLifeTest, FullDiskDelaysButLosesNothing) {
   Start();
   Worker worker = RunJob("a");
+  ASSERT_TRUE(Upload(worker).ok());
   catalogue_.FailNext(5, absl::ResourceExhaustedError("disk full"));
   ASSERT_TRUE(SendMetrics(worker, 2).ok());
   Run();
   EXPECT_EQ(worker.link->acknowledged(), 0);
   ASSERT_TRUE(SendMetrics(worker, 2).ok());
-  ASSERT_TRUE(Upload(worker).ok());
   ASSERT_TRUE(Finish(worker, Attempt::END_CAUSE_SUCCEEDED).ok());
   Run();
   EXPECT_FALSE(worker.link->finish_acknowledged());
