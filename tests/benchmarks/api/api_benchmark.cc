@@ -150,7 +150,7 @@ BENCHMARK(BM_CreateJob)->Arg(1)->Arg(32)->UseManualTime();
 // --- Watched events beside a bare stream of the same events, one a message.
 
 constexpr int64_t kEvents = 20'000;
-constexpr char kAttempt[] = "projects/default/jobs/work/attempts/1";
+constexpr char kAttempt[] = "projects/default/jobs/busy/attempts/1";
 
 // A running job whose worker is this process.
 class RunningJob {
@@ -158,7 +158,7 @@ class RunningJob {
   RunningJob() : worker_(server_) {
     const auto stub = server_.jobs();
     v1::Job job;
-    Require(Call(*stub, &v1::JobService::Stub::CreateJob, DiagnosticRequest("work"), job));
+    Require(Call(*stub, &v1::JobService::Stub::CreateJob, DiagnosticRequest("busy"), job));
     worker_.Hello(kAttempt, server_.executor().WaitForLaunch(kAttempt).token);
     worker_.Read();
   }
@@ -168,7 +168,7 @@ class RunningJob {
     next_ += count;
   }
   int64_t newest() {
-    return server_.manager().Get(*JobName::Parse("projects/default/jobs/work"))->newest_sequence();
+    return server_.manager().Get(*JobName::Parse("projects/default/jobs/busy"))->newest_sequence();
   }
   TestServer& server() { return server_; }
 
@@ -176,7 +176,7 @@ class RunningJob {
   int64_t Watch(int64_t from, int64_t to, grpc::ClientContext& context) {
     const auto stub = server_.jobs();
     v1::WatchJobRequest request;
-    request.set_name("projects/default/jobs/work");
+    request.set_name("projects/default/jobs/busy");
     request.set_from_sequence(from);
     const auto reader = stub->WatchJob(&context, request);
     v1::WatchJobResponse response;

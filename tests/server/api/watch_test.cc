@@ -11,8 +11,8 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr char kJob[] = "projects/default/jobs/work";
-constexpr char kAttempt[] = "projects/default/jobs/work/attempts/1";
+constexpr char kJob[] = "projects/default/jobs/busy";
+constexpr char kAttempt[] = "projects/default/jobs/busy/attempts/1";
 
 // One reader of WatchJob.
 class Watcher {
@@ -62,7 +62,7 @@ class WatchTest : public ::testing::Test {
   explicit WatchTest(const TestServer::Options& options = {}) : server_(options) {
     v1::Job job;
     EXPECT_TRUE(
-        Call(*server_.jobs(), &v1::JobService::Stub::CreateJob, DiagnosticRequest("work"), job)
+        Call(*server_.jobs(), &v1::JobService::Stub::CreateJob, DiagnosticRequest("busy"), job)
             .ok());
   }
   // Connects the job's worker.

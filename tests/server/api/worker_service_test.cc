@@ -10,15 +10,15 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr char kJob[] = "projects/default/jobs/work";
-constexpr char kAttempt[] = "projects/default/jobs/work/attempts/1";
+constexpr char kJob[] = "projects/default/jobs/busy";
+constexpr char kAttempt[] = "projects/default/jobs/busy/attempts/1";
 
 class WorkerServiceTest : public ::testing::Test {
  protected:
   WorkerServiceTest() {
     v1::Job job;
     const grpc::Status status =
-        Call(*server_.jobs(), &v1::JobService::Stub::CreateJob, DiagnosticRequest("work"), job);
+        Call(*server_.jobs(), &v1::JobService::Stub::CreateJob, DiagnosticRequest("busy"), job);
     EXPECT_TRUE(status.ok()) << status.error_message();
     token_ = server_.executor().WaitForLaunch(kAttempt).token;
   }
