@@ -17,17 +17,14 @@ function(trainyard_binary name)
 endfunction()
 
 # trainyard_test(NAME SOURCES … [DEPENDS …] [LABELS …] [TIMEOUT seconds] [SERIAL]): a GoogleTest
-# program, every case of it a ctest test. The macro TRAINYARD_TEST_DATA is the folder tests/data,
-# TRAINYARD_BINARY_DIR the folder of the programs. SERIAL keeps its cases from running beside others.
+# program, every case of it a ctest test. "tests/paths.h" says where data and programs are. SERIAL keeps its
+# cases from running beside others.
 function(trainyard_test name)
   cmake_parse_arguments(ARG "SERIAL" "TIMEOUT" "SOURCES;DEPENDS;LABELS" ${ARGN})
   trainyard_binary(${name} SOURCES ${ARG_SOURCES} DEPENDS ${ARG_DEPENDS} GTest::gmock GTest::gtest_main)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   # What is tested is optimised; optimising the tests themselves would take longer than running them.
   target_compile_options(${name} PRIVATE -O1)
-  target_compile_definitions(${name} PRIVATE
-    TRAINYARD_TEST_DATA="${CMAKE_SOURCE_DIR}/tests/data"
-    TRAINYARD_BINARY_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 120)
   endif()
@@ -47,7 +44,4 @@ function(trainyard_benchmark name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
   trainyard_binary(${name} SOURCES ${ARG_SOURCES} DEPENDS ${ARG_DEPENDS} benchmark::benchmark)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/benchmarks)
-  target_compile_definitions(${name} PRIVATE
-    TRAINYARD_TEST_DATA="${CMAKE_SOURCE_DIR}/tests/data"
-    TRAINYARD_BINARY_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
 endfunction()

@@ -5,12 +5,10 @@
 #include <span>
 #include <vector>
 
+#include "core/trees/ensemble.h"
 #include "core/trees/tree.h"
 
 namespace trainyard {
-
-// How the values of several trees combine.
-enum class TreeCombination { kMean, kSum };
 
 // Trees in a layout for prediction: 16 bytes per node, siblings adjacent, in breadth-first order;
 // rows are taken in blocks whose features are gathered once, and eight rows walk a tree together,

@@ -19,6 +19,7 @@
 #include "absl/time/clock.h"
 #include "google/protobuf/util/json_util.h"
 #include "google/rpc/error_details.pb.h"
+#include "tests/paths.h"
 #include "trainyard/v1/job_service.pb.h"
 
 extern char** environ;
@@ -237,11 +238,11 @@ bool IsTerminal(v1::Job::State state) {
 
 std::string Program(std::string_view name) {
   const char* const folder = std::getenv("TRAINYARD_BINARY_DIR");
-  return (std::filesystem::path(folder != nullptr ? folder : TRAINYARD_BINARY_DIR) / name).string();
+  return (std::filesystem::path(folder != nullptr ? folder : kProgramFolder) / name).string();
 }
 
 std::string TestData(std::string_view name) {
-  return (std::filesystem::path(TRAINYARD_TEST_DATA) / name).string();
+  return (std::filesystem::path(kTestData) / name).string();
 }
 
 std::string ReadText(const std::filesystem::path& file) {

@@ -1,4 +1,5 @@
 #include "proto/schema/reference.h"
+#include "tests/paths.h"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +10,7 @@
 namespace trainyard {
 namespace {
 
-constexpr char kPage[] = TRAINYARD_TEST_DATA "/../../docs/reference.md";
+const std::string kPage = std::string(kTestData) + "/../../docs/reference.md";
 
 // With TRAINYARD_UPDATE=1 in the environment, writes the page instead of comparing it.
 TEST(ReferenceTest, PageInDocsIsWhatTheApiDefinitionSays) {

@@ -16,6 +16,7 @@
 #include "absl/synchronization/notification.h"
 #include "proto/schema/field_rules.h"
 #include "server/execution/local/local_executor.h"
+#include "tests/paths.h"
 #include "tests/server/worker/fake_worker_service.h"
 
 extern char** environ;
@@ -23,7 +24,7 @@ extern char** environ;
 namespace trainyard {
 namespace {
 
-constexpr char kWorker[] = TRAINYARD_BINARY_DIR "/trainyard-worker";
+const std::string kWorker = std::string(kProgramFolder) + "/trainyard-worker";
 
 class TemporaryFolder {
  public:
@@ -44,10 +45,10 @@ void BareSpawn(benchmark::State& state) {
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
   char version[] = "--version";
-  char* arguments[] = {const_cast<char*>(kWorker), version, nullptr};
+  char* arguments[] = {const_cast<char*>(kWorker.c_str()), version, nullptr};
   for (auto _ : state) {
     pid_t pid = 0;
-    if (posix_spawn(&pid, kWorker, &actions, nullptr, arguments, environ) != 0) {
+    if (posix_spawn(&pid, kWorker.c_str(), &actions, nullptr, arguments, environ) != 0) {
       state.SkipWithError("posix_spawn failed");
       break;
     }

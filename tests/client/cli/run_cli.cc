@@ -16,6 +16,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "google/protobuf/util/json_util.h"
+#include "tests/paths.h"
 
 namespace trainyard::testing {
 namespace {
@@ -44,7 +45,7 @@ CliProcess::CliProcess(const std::vector<std::string>& arguments,
       absl::StrCat(::testing::TempDir(), "cli-", getpid(), "-", counter.fetch_add(1));
   out_path_ = stem + ".out";
   err_path_ = stem + ".err";
-  std::vector<std::string> words = {absl::StrCat(TRAINYARD_BINARY_DIR, "/trainyard")};
+  std::vector<std::string> words = {absl::StrCat(kProgramFolder, "/trainyard")};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<std::string> variables = {"PATH=/usr/bin:/bin", "TZ=UTC", "TERM=xterm"};
   variables.insert(variables.end(), environment.begin(), environment.end());

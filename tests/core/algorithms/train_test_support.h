@@ -15,6 +15,7 @@
 #include "gtest/gtest.h"
 #include "proto/schema/field_rules.h"
 #include "tests/core/algorithms/fake_training_context.h"
+#include "tests/paths.h"
 
 namespace trainyard {
 
@@ -23,7 +24,7 @@ inline constexpr char kTestDataset[] = "projects/p/datasets/d";
 // A table of tests/data/hs.
 inline std::shared_ptr<const Table> ReadTestTable(const std::string& name) {
   const auto table =
-      ReadTable(std::filesystem::path(TRAINYARD_TEST_DATA) / "hs" / (name + ".csv"), {}, {}, 1);
+      ReadTable(std::filesystem::path(kTestData) / "hs" / (name + ".csv"), {}, {}, 1);
   EXPECT_TRUE(table.ok()) << table.status();
   return *table;
 }

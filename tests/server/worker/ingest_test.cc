@@ -11,6 +11,7 @@
 #include "proto/schema/violations.h"
 #include "server/execution/local/device_probe.h"
 #include "server/execution/local/ingest_runner.h"
+#include "tests/paths.h"
 
 namespace trainyard {
 namespace {
@@ -39,7 +40,7 @@ class IngestTest : public ::testing::Test {
   }
 
   std::filesystem::path folder_;
-  IngestRunner::Options options_{.worker_binary = TRAINYARD_BINARY_DIR "/trainyard-worker"};
+  IngestRunner::Options options_{.worker_binary = std::string(kProgramFolder) + "/trainyard-worker"};
 };
 
 TEST_F(IngestTest, ReadsATableAndWritesItsCache) {

@@ -11,6 +11,7 @@
 #include "server/execution/local/local_executor.h"
 #include "server/execution/local/process_info.h"
 #include "server/execution/worker_exit_codes.h"
+#include "tests/paths.h"
 #include "tests/server/execution/exit_waiter.h"
 #include "tests/server/worker/fake_worker_service.h"
 
@@ -43,7 +44,7 @@ class WorkerProcessTest : public ::testing::Test {
   void Launch(std::vector<std::string> arguments = {}, int64_t memory_bytes = 0) {
     FillDefaults(*service_.assignment.mutable_spec());
     auto executor =
-        LocalExecutor::Create({.worker_binary = TRAINYARD_BINARY_DIR "/trainyard-worker",
+        LocalExecutor::Create({.worker_binary = absl::StrCat(kProgramFolder, "/trainyard-worker"),
                                .work_folder = folder_ / "work",
                                .worker_arguments = std::move(arguments)});
     ASSERT_TRUE(executor.ok()) << executor.status();
