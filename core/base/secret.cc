@@ -1,6 +1,5 @@
 #include "core/base/secret.h"
 
-#include <openssl/crypto.h>
 #include <sys/random.h>
 
 #include <cerrno>
@@ -21,7 +20,13 @@ std::string RandomHexToken(int bytes) {
 }
 
 bool ConstantTimeEquals(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
+  if (a.size() != b.size()) return false;
+  // Volatile, so that the compiler cannot leave the loop once the outcome is known.
+  volatile unsigned char difference = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    difference = static_cast<unsigned char>(difference | (a[i] ^ b[i]));
+  }
+  return difference == 0;
 }
 
 }  // namespace trainyard

@@ -66,11 +66,20 @@ class GrpcConnection : public ServerConnection {
   absl::StatusOr<v1::ModelFile> UploadArtifact(const v1::ArtifactHeader& header,
                                                const ByteSource& source) override {
     grpc::ClientContext context;
+    // Metadata and header travel with the first chunk, the end with the last: a small file is one
+    // packet.
+    context.set_initial_metadata_corked(true);
     v1::UploadArtifactResponse response;
     const auto writer = stub_->UploadArtifact(&context, &response);
     v1::UploadArtifactRequest request;
     *request.mutable_header() = header;
-    bool writable = writer->Write(request);
+    grpc::WriteOptions with_header;
+    if (header.size_bytes() == 0) {
+      with_header.set_last_message();
+    } else {
+      with_header.set_buffer_hint();
+    }
+    bool writable = writer->Write(request, with_header);
     absl::Status source_status;
     for (int64_t offset = 0; writable && offset < header.size_bytes();) {
       auto bytes = source(offset, std::min(kChunkBytes, header.size_bytes() - offset));
@@ -84,9 +93,10 @@ class GrpcConnection : public ServerConnection {
       chunk.set_crc32c(Crc32c(*bytes));
       offset += static_cast<int64_t>(bytes->size());
       chunk.set_data(*std::move(bytes));
-      writable = writer->Write(request);
+      grpc::WriteOptions options;
+      if (offset >= header.size_bytes()) options.set_last_message();
+      writable = writer->Write(request, options);
     }
-    if (source_status.ok()) writer->WritesDone();
     const grpc::Status status = writer->Finish();
     TY_RETURN_IF_ERROR(source_status);
     TY_RETURN_IF_ERROR(FromGrpc(status));

@@ -55,6 +55,8 @@ int Train(const WorkerCommand& command) {
   InstallCrashReport();
   WorkerOptions options = command.worker;
   options.token = ReadToken(command.token_fd);
+  // Closing the session in order would only keep the attempt's slots busy.
+  options.on_stored = [] { _exit(kWorkerDone); };
   const auto connection = MakeGrpcConnection(command.server);
   const int code = RunWorker(options, *connection);
   // Threads may still train, and nothing needs to be put in order: the process is the order.

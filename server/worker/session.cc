@@ -105,6 +105,7 @@ void Session::ReadMessages(SessionStream& stream, StreamEnd& end) {
         break;
       case v1::ServerMessage::kFinishedAck:
         end = StreamEnd::kFinished;
+        handlers_.on_stored();
         return;
       case v1::ServerMessage::MESSAGE_NOT_SET:
         break;

@@ -35,6 +35,8 @@ class Session {
     std::function<void(v1::Assignment)> on_assignment;
     // The attempt is to stop; maybe more than once.
     std::function<void()> on_cancel;
+    // The server has stored the end; Run returns soon. May end the process.
+    std::function<void()> on_stored = [] {};
   };
   enum class End {
     kFinished,    // the server has stored the end

@@ -7,11 +7,11 @@
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
-#include "core/base/file_system.h"
 #include "core/base/status.h"
 #include "core/data/table.h"
 #include "google/protobuf/util/json_util.h"
 #include "server/execution/local/process_info.h"
+#include "server/execution/local/small_files.h"
 #include "server/execution/status_proto.h"
 #include "server/worker/crash_report.h"
 
@@ -71,7 +71,9 @@ absl::Status WriteManifest(const v1::ModelManifest& manifest, const std::filesys
   std::string json;
   const auto printed = google::protobuf::util::MessageToJsonString(manifest, &json, options);
   if (!printed.ok()) return absl::InternalError(printed.ToString());
-  return WriteFileAtomically(FileSystem::Real(), folder / "manifest.json", json);
+  // Neither atomically nor durably: the folder ends with this process, and the server makes durable
+  // what it receives.
+  return WritePrivateFile(folder / "manifest.json", json);
 }
 
 }  // namespace

@@ -32,7 +32,8 @@ class Worker {
                   .alive_interval = options.alive_interval,
                   .give_up_after = options.give_up_after},
                  {.on_assignment = [this](v1::Assignment a) { StartTraining(std::move(a)); },
-                  .on_cancel = [this] { Cancel(); }},
+                  .on_cancel = [this] { Cancel(); },
+                  .on_stored = options.on_stored},
                  connection, events_) {}
 
   int Run() {

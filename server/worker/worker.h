@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 
 #include "absl/time/time.h"
@@ -15,6 +16,9 @@ struct WorkerOptions {
   std::filesystem::path work_folder;  // private, empty
   absl::Duration give_up_after = absl::Minutes(10);
   absl::Duration alive_interval = absl::Seconds(5);
+  // Called when the server has stored the end of the attempt and nothing is left to do; may end the
+  // process.
+  std::function<void()> on_stored = [] {};
 };
 
 // Gets an assignment, trains, reports; returns a WorkerExitCode. SIGTERM cancels the training; it

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <cstdio>
 #include <filesystem>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -19,6 +21,7 @@ namespace trainyard {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 using Seen = FakeWorkerService::Seen;
 
 constexpr char kAttempt[] = "projects/p/jobs/j/attempts/1";
@@ -76,6 +79,27 @@ class WorkerProcessTest : public ::testing::Test {
   ExitWaiter exit_;
   std::unique_ptr<LocalExecutor> executor_;
 };
+
+#ifdef TRAINYARD_STATIC_GRPC
+// The archives stand before the shared libraries in the link. One symbol that they lack would bring
+// the shared ones back: a slow start, and two copies of gRPC in one process.
+TEST(WorkerProgramTest, LoadsNoSharedGrpc) {
+  const std::string command =
+      absl::StrCat("LD_TRACE_LOADED_OBJECTS=1 ", kProgramFolder, "/trainyard-worker");
+  FILE* const pipe = popen(command.c_str(), "r");
+  ASSERT_NE(pipe, nullptr);
+  std::string libraries;
+  char buffer[4096];
+  while (const size_t count = fread(buffer, 1, sizeof(buffer), pipe)) {
+    libraries.append(buffer, count);
+  }
+  EXPECT_EQ(pclose(pipe), 0);
+  EXPECT_THAT(libraries, HasSubstr("libc.so"));
+  for (const char* name : {"libgrpc", "libprotobuf", "libabsl", "libstdc++", "libcrypto"}) {
+    EXPECT_THAT(libraries, Not(HasSubstr(name)));
+  }
+}
+#endif
 
 TEST_F(WorkerProcessTest, TrainsReportsAndEnds) {
   spec().set_steps(100);
