@@ -1,5 +1,6 @@
 #include "client/cpp/client.h"
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <random>
@@ -72,6 +73,21 @@ std::string MakeUuid() {
   return absl::StrFormat("%08x-%04x-4%03x-%04x-%04x%08x", words[0], words[1] >> 16,
                          words[1] & 0xfff, 0x8000 | (words[2] >> 16 & 0x3fff), words[2] & 0xffff,
                          words[3]);
+}
+
+bool Client::Impl::WaitForServer(absl::Duration wait, const std::stop_token& stop) const {
+  constexpr absl::Duration kStopCheck = absl::Milliseconds(50);
+  const absl::Time end = absl::Now() + wait;
+  bool lost = false;
+  for (absl::Time now = absl::Now(); now < end && !stop.stop_requested(); now = absl::Now()) {
+    const grpc_connectivity_state state = channel->GetState(true);
+    if (state != GRPC_CHANNEL_READY) lost = true;
+    if (state == GRPC_CHANNEL_READY && lost) break;
+    // Not merely a sleep: an attempt to connect only goes on while somebody waits for the channel.
+    // Otherwise gRPC looks after it every five seconds.
+    channel->WaitForStateChange(state, absl::ToChronoTime(std::min(end, now + kStopCheck)));
+  }
+  return !stop.stop_requested();
 }
 
 Client::Client(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

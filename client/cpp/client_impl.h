@@ -3,7 +3,9 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <functional>
 #include <memory>
+#include <stop_token>
 
 #include "client/cpp/client.h"
 #include "trainyard/v1/dataset_service.grpc.pb.h"
@@ -24,6 +26,10 @@ struct Client::Impl {
   std::unique_ptr<v1::DatasetService::Stub> datasets;
   std::unique_ptr<v1::ModelService::Stub> models;
 
+  // Waits for `wait`, or less long when the connection was lost and is made again meanwhile; until
+  // `stop` at most. Returns whether it was not stopped.
+  bool WaitForServer(absl::Duration wait, const std::stop_token& stop = {}) const;
+
   // Makes one unary call within `call_timeout`; repeats it after UNAVAILABLE when `repeatable`.
   template <class Stub, class Request, class Response>
   absl::StatusOr<Response> Call(Stub& stub,
@@ -39,14 +45,19 @@ struct Client::Impl {
       return FromGrpc((stub.*method)(&context, request, &response));
     };
     const absl::Status status =
-        repeatable ? RetryUnavailable(options.retry, deadline, absl::SleepFor, attempt) : attempt();
+        repeatable ? RetryUnavailable(options.retry, deadline, Waiter(), attempt) : attempt();
     if (!status.ok()) return status;
     return response;
   }
 
   // Repeats a whole transfer that answered UNAVAILABLE, without a deadline.
   absl::Status RepeatTransfer(const std::function<absl::Status()>& attempt) const {
-    return RetryUnavailable(options.retry, absl::InfiniteFuture(), absl::SleepFor, attempt);
+    return RetryUnavailable(options.retry, absl::InfiniteFuture(), Waiter(), attempt);
+  }
+
+ private:
+  std::function<void(absl::Duration)> Waiter() const {
+    return [this](absl::Duration wait) { WaitForServer(wait); };
   }
 };
 

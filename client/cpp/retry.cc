@@ -1,9 +1,7 @@
 #include "client/cpp/retry.h"
 
 #include <algorithm>
-#include <condition_variable>
 #include <memory>
-#include <mutex>
 #include <random>
 #include <string>
 #include <utility>
@@ -55,14 +53,6 @@ absl::Status RetryUnavailable(const RetryOptions& options, absl::Time deadline,
     if (absl::Now() + wait >= deadline) return status;
     sleep(wait);
   }
-}
-
-bool WaitUnlessStopped(absl::Duration duration, const std::stop_token& stop) {
-  std::mutex mutex;
-  std::condition_variable_any condition;
-  std::unique_lock lock(mutex);
-  condition.wait_for(lock, stop, absl::ToChronoNanoseconds(duration), [] { return false; });
-  return !stop.stop_requested();
 }
 
 }  // namespace trainyard

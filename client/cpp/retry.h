@@ -2,7 +2,6 @@
 #pragma once
 
 #include <functional>
-#include <stop_token>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -48,8 +47,5 @@ absl::Duration RequestedDelay(const absl::Status& status);
 absl::Status RetryUnavailable(const RetryOptions& options, absl::Time deadline,
                               const std::function<void(absl::Duration)>& sleep,
                               const std::function<absl::Status()>& attempt);
-
-// Waits for `duration` or until `stop` is requested. Returns whether the time passed in full.
-bool WaitUnlessStopped(absl::Duration duration, const std::stop_token& stop);
 
 }  // namespace trainyard

@@ -162,7 +162,7 @@ absl::StatusOr<v1::Job::State> Client::WatchJob(std::string_view name,
     }
     const absl::Duration wait = backoff.Next(RequestedDelay(status));
     if (options.on_reconnect) options.on_reconnect(status, wait);
-    if (!WaitUnlessStopped(wait, options.stop)) {
+    if (!impl_->WaitForServer(wait, options.stop)) {
       return absl::CancelledError("the watch was stopped");
     }
   }

@@ -84,6 +84,21 @@ TEST(RestartTest, WorkerGoesOnWhileTheServerIsAway) {
   CheckHistory(job, service.Events(id));
 }
 
+// gRPC by itself looks after a connection that nobody waits for only every five seconds.
+TEST(RestartTest, WaitingClientIsBackSoonAfterTheServer) {
+  Service service;
+  const std::string id = service.SubmitDiagnostic({"steps=100", "step_seconds=0.02"});
+  const auto watch = service.StartCommand("watch", {"jobs", "watch", id});
+  while (ReadText(service.folder() / "watch.out").empty() && watch->Running()) {
+    absl::SleepFor(absl::Milliseconds(5));
+  }
+  service.Kill();
+  absl::SleepFor(absl::Seconds(1));
+  service.Start();
+  EXPECT_EQ(service.WaitForEnd(id).state(), v1::Job::STATE_SUCCEEDED);
+  EXPECT_EQ(watch->Wait(absl::Seconds(2)), 0) << ReadText(service.folder() / "watch.err");
+}
+
 TEST(RestartTest, GracefulStopKeepsQueueAndWorkers) {
   Service service({"--cpu_slots=1"});
   const std::string running = service.SubmitDiagnostic({"steps=100", "step_seconds=0.02"});

@@ -148,8 +148,8 @@ class DiagnosticRun {
   // Byte i of the model is i modulo 251.
   absl::Status WriteModel() {
     constexpr int64_t kPeriod = 251;
-    std::string block(
-        static_cast<size_t>(std::min<int64_t>(spec_.model_bytes(), kPeriod * 4096)), '\0');
+    std::string block(static_cast<size_t>(std::min<int64_t>(spec_.model_bytes(), kPeriod * 4096)),
+                      '\0');
     for (size_t i = 0; i < block.size(); ++i) block[i] = static_cast<char>(i % kPeriod);
     std::ofstream file(context_.model_folder() / kModelFile, std::ios::binary);
     for (int64_t left = spec_.model_bytes(); left > 0 && file;) {

@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <thread>
 #include <vector>
 
 #include "proto/schema/violations.h"
@@ -83,16 +82,6 @@ TEST(RetryTest, DoesNotWaitPastTheDeadlineAndHonoursTheServersWish) {
   const Outcome patient = Try({busy, absl::OkStatus()}, absl::InfiniteFuture());
   EXPECT_EQ(patient.attempts, 2);
   EXPECT_GE(patient.waits[0], absl::Seconds(60));
-}
-
-TEST(WaitTest, EndsAtOnceWhenStopped) {
-  std::stop_source source;
-  source.request_stop();
-  EXPECT_FALSE(WaitUnlessStopped(absl::Hours(1), source.get_token()));
-  std::stop_source later;
-  std::jthread stopper([&] { later.request_stop(); });
-  EXPECT_FALSE(WaitUnlessStopped(absl::Hours(1), later.get_token()));
-  EXPECT_TRUE(WaitUnlessStopped(absl::Milliseconds(1), std::stop_token()));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "client/cpp/client.h"
 #include "tests/client/cpp/fake_server.h"
 
@@ -142,6 +143,18 @@ TEST_F(WatchTest, GivesUpOnAServerThatStaysAway) {
   Connect(options);
   server_.Stop();
   EXPECT_TRUE(absl::IsUnavailable(Watch().status()));
+}
+
+TEST_F(WatchTest, StopsWhileItWaitsForTheServer) {
+  ClientOptions options = Quick();
+  options.retry.initial_backoff = options.retry.max_backoff = absl::Hours(1);
+  Connect(options);
+  server_.Stop();
+  std::jthread stopper([this] {
+    absl::SleepFor(absl::Milliseconds(20));
+    stop_.request_stop();
+  });
+  EXPECT_TRUE(absl::IsCancelled(Watch().status()));
 }
 
 TEST_F(WatchTest, StopsWhenAsked) {
