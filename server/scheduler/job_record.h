@@ -72,7 +72,6 @@ struct LiveAttempt {
   std::shared_ptr<WorkerLink> link;
   bool has_connected = false;         // in this run of the server
   bool first_hello_waits = false;     // for the launch to be over
-  std::string session_key;            // until the assignment has been sent
   bool assigned = false;              // in this session
   bool training_durable = false;      // that the worker has the job, and its process, are stored
   int64_t acknowledged_sequence = 0;  // newest durable worker event

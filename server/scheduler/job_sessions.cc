@@ -19,7 +19,6 @@ namespace {
 using v1::Attempt;
 using v1::Job;
 
-constexpr int kSessionKeyBytes = 32;
 // Events of one job that wait for the catalogue; a worker waits for acknowledgements long before.
 constexpr int64_t kMaxPendingEventBytes = 64 << 20;
 
@@ -76,19 +75,17 @@ absl::Status JobManagerImpl::ProtocolError(JobRecord& record, std::string_view m
 }
 
 absl::Status JobManagerImpl::CheckHello(const v1::Hello& hello, const LiveAttempt& attempt) const {
-  if (!hello.session_key().empty()) {
+  if (hello.session_key().empty()) {
+    return absl::UnauthenticatedError("Hello carries no session key");
+  }
+  if (!attempt.record.session_key_sha256.empty()) {
     if (MatchesHash(hello.session_key(), attempt.record.session_key_sha256)) {
       return absl::OkStatus();
     }
     return absl::UnauthenticatedError(
-        absl::StrCat("the session key is not that of ", hello.attempt()));
-  }
-  if (hello.token().empty()) {
-    return absl::UnauthenticatedError("Hello carries neither a token nor a session key");
-  }
-  if (attempt.record.token_sha256.empty()) {
-    return absl::UnauthenticatedError(
-        absl::StrCat("the token of ", hello.attempt(), " has been used already"));
+        hello.token().empty()
+            ? absl::StrCat("the session key is not that of ", hello.attempt())
+            : absl::StrCat("the token of ", hello.attempt(), " has been used already"));
   }
   if (!MatchesHash(hello.token(), attempt.record.token_sha256)) {
     return absl::UnauthenticatedError(absl::StrCat("the token is not that of ", hello.attempt()));
@@ -125,13 +122,11 @@ absl::StatusOr<int64_t> JobManagerImpl::OpenSession(const v1::Hello& hello,
   if (Attempt& message = MessageOf(*record->live); message.pid() == 0) {
     message.set_pid(hello.pid());
   }
-  if (hello.session_key().empty()) {
+  if (attempt.record.session_key_sha256.empty()) {
     attempt.record.token_sha256.clear();
-    attempt.session_key = RandomHexToken(kSessionKeyBytes);
-    attempt.record.session_key_sha256 = Sha256Hex(attempt.session_key);
+    attempt.record.session_key_sha256 = Sha256Hex(hello.session_key());
     AcceptFirstHello(*record);
   } else {
-    attempt.session_key = hello.session_key();
     TryAssign(*record);
   }
   Settle(*record);
@@ -174,7 +169,6 @@ void JobManagerImpl::TryAssign(JobRecord& record) {
   *assignment.mutable_spec() = live.job.spec();
   for (const v1::AssignedTable& table : attempt.tables) *assignment.add_tables() = table;
   *assignment.mutable_resources() = live.job.resources();
-  assignment.set_session_key(std::exchange(attempt.session_key, {}));
   assignment.set_checkpoint_path(attempt.checkpoint_path);
   assignment.set_acknowledged_sequence(attempt.acknowledged_sequence);
   assignment.set_cancelled(attempt.stop.has_value());

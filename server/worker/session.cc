@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <thread>
+#include <utility>
 
 #include "server/worker/process_usage.h"
 
@@ -64,11 +65,8 @@ v1::WorkerMessage Session::MakeHello() const {
   v1::WorkerMessage message;
   v1::Hello& hello = *message.mutable_hello();
   hello.set_attempt(options_.attempt);
-  if (session_key_.empty()) {
-    hello.set_token(options_.token);
-  } else {
-    hello.set_session_key(session_key_);
-  }
+  if (!has_assignment_) hello.set_token(options_.token);
+  hello.set_session_key(options_.session_key);
   hello.set_version(options_.version);
   hello.set_pid(getpid());
   return message;
@@ -114,8 +112,7 @@ void Session::ReadMessages(SessionStream& stream, StreamEnd& end) {
 }
 
 void Session::OnAssignment(v1::Assignment assignment) {
-  const bool first = session_key_.empty();
-  session_key_ = assignment.session_key();
+  const bool first = !std::exchange(has_assignment_, true);
   const bool cancelled = assignment.cancelled();
   assigned_ = true;
   events_.Rewind(assignment.acknowledged_sequence());

@@ -22,6 +22,7 @@ class Session {
   struct Options {
     std::string attempt;
     std::string token;
+    std::string session_key;  // a secret of this process, which proves its sessions
     std::string version;
     absl::Duration alive_interval = absl::Seconds(5);
     // Without a connection for longer than this, the worker gives up.
@@ -69,7 +70,7 @@ class Session {
   const Handlers handlers_;
   ServerConnection& connection_;
   EventBuffer& events_;
-  std::string session_key_;  // Run's thread
+  bool has_assignment_ = false;  // Run's thread
   absl::Status last_status_;
   // Whether this stream's Hello was answered.
   std::atomic<bool> assigned_ = false;

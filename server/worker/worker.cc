@@ -6,10 +6,12 @@
 #include <cstdio>
 #include <memory>
 #include <optional>
+#include <string>
 #include <thread>
 
 #include "core/algorithms/registry.h"
 #include "core/base/clock.h"
+#include "core/base/secret.h"
 #include "server/execution/worker_exit_codes.h"
 #include "server/worker/crash_report.h"
 #include "server/worker/event_buffer.h"
@@ -20,14 +22,18 @@
 namespace trainyard {
 namespace {
 
+constexpr int kSessionKeyBytes = 32;
+
 class Worker {
  public:
   Worker(const WorkerOptions& options, ServerConnection& connection)
       : options_(options),
         connection_(connection),
+        session_key_(RandomHexToken(kSessionKeyBytes)),
         events_(EventBuffer::Options()),
         session_({.attempt = options.attempt,
                   .token = options.token,
+                  .session_key = session_key_,
                   .version = TRAINYARD_VERSION,
                   .alive_interval = options.alive_interval,
                   .give_up_after = options.give_up_after},
@@ -74,7 +80,7 @@ class Worker {
     const std::filesystem::path model_folder = options_.work_folder / "model";
     const ArtifactUploader uploader(
         {.attempt = options_.attempt,
-         .session_key = assignment.session_key(),
+         .session_key = session_key_,
          .check_cancelled =
              [this] {
                return cancelled_ ? absl::CancelledError("the job is being cancelled")
@@ -93,6 +99,7 @@ class Worker {
 
   const WorkerOptions options_;
   ServerConnection& connection_;
+  const std::string session_key_;
   std::atomic<bool> cancelled_ = false;
   EventBuffer events_;
   Session session_;

@@ -107,7 +107,6 @@ BENCHMARK(ExecutorLaunch)->DenseRange(0, 2)->UseRealTime()->Unit(benchmark::kMil
 void NoOpJob(benchmark::State& state) {
   const TemporaryFolder folder;
   FakeWorkerService service;
-  service.assignment.set_session_key("key");
   service.assignment.set_attempt(1);
   service.assignment.mutable_spec()->mutable_diagnostic();
   FillDefaults(*service.assignment.mutable_spec());

@@ -14,8 +14,8 @@ class WorkerPlayer {
   explicit WorkerPlayer(TestServer& server);
   ~WorkerPlayer();
 
-  // Opens a session with a token, or with the key of an earlier one.
-  void Hello(const std::string& attempt, const std::string& token, const std::string& key = "");
+  // Opens a session; `token` may be empty once it was shown.
+  void Hello(const std::string& attempt, const std::string& token, const std::string& key = "key");
   void Send(const v1::WorkerMessage& message) { stream_->Write(message); }
   // Sends `events` from `first_sequence` on and waits until they are acknowledged.
   void SendEvents(int64_t first_sequence, const std::vector<v1::JobEvent>& events);

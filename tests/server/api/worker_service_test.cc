@@ -42,10 +42,21 @@ TEST_F(WorkerServiceTest, TokenGivesAnAssignmentOnce) {
   const v1::Assignment assignment = worker.Read().assignment();
   EXPECT_EQ(assignment.job(), kJob);
   EXPECT_EQ(assignment.spec().diagnostic().steps(), 1);
-  EXPECT_FALSE(assignment.session_key().empty());
   WorkerPlayer thief(server_);
-  thief.Hello(kAttempt, token_);
+  thief.Hello(kAttempt, token_, "another key");
   EXPECT_EQ(thief.Finish().error_code(), grpc::StatusCode::UNAUTHENTICATED);
+}
+
+TEST_F(WorkerServiceTest, ConnectionThatBreaksBeforeTheAssignmentCostsNothing) {
+  WorkerPlayer worker(server_);
+  worker.Hello(kAttempt, token_);
+  worker.Drop();
+  WorkerPlayer thief(server_);
+  thief.Hello(kAttempt, token_, "another key");
+  EXPECT_EQ(thief.Finish().error_code(), grpc::StatusCode::UNAUTHENTICATED);
+  WorkerPlayer again(server_);
+  again.Hello(kAttempt, token_);
+  EXPECT_EQ(again.Read().assignment().job(), kJob);
 }
 
 TEST_F(WorkerServiceTest, WrongTokenIsRefused) {
@@ -57,16 +68,15 @@ TEST_F(WorkerServiceTest, WrongTokenIsRefused) {
 }
 
 TEST_F(WorkerServiceTest, EventsAreAcknowledgedAndASessionGoesOnAfterTheConnection) {
-  std::string key;
   {
     WorkerPlayer worker(server_);
     worker.Hello(kAttempt, token_);
-    key = worker.Read().assignment().session_key();
+    EXPECT_TRUE(worker.Read().has_assignment());
     worker.SendEvents(1, {MetricEvent("loss", 1, 0.5), MetricEvent("loss", 2, 0.25)});
     worker.Drop();
   }
   WorkerPlayer again(server_);
-  again.Hello(kAttempt, "", key);
+  again.Hello(kAttempt, "");
   EXPECT_EQ(again.Read().assignment().acknowledged_sequence(), 2);
   again.SendEvents(2, {MetricEvent("loss", 2, 0.25), MetricEvent("loss", 3, 0.125)});
   v1::ListMetricsRequest request;
@@ -94,7 +104,8 @@ TEST_F(WorkerServiceTest, SessionMustBeginWithHello) {
 TEST_F(WorkerServiceTest, GarbageEndsTheSessionAndTheAttempt) {
   WorkerPlayer worker(server_);
   worker.Hello(kAttempt, token_);
-  const std::string key = worker.Read().assignment().session_key();
+  EXPECT_TRUE(worker.Read().has_assignment());
+  const std::string key = "key";
   grpc::GenericStub stub(
       grpc::CreateChannel(server_.worker_address(), grpc::InsecureChannelCredentials()));
   grpc::CompletionQueue queue;
@@ -136,7 +147,8 @@ TEST_F(WorkerServiceTest, GarbageEndsTheSessionAndTheAttempt) {
 TEST_F(WorkerServiceTest, ArtifactsNeedTheSessionKeyAndTheirDeclaredSize) {
   WorkerPlayer worker(server_);
   worker.Hello(kAttempt, token_);
-  const std::string key = worker.Read().assignment().session_key();
+  EXPECT_TRUE(worker.Read().has_assignment());
+  const std::string key = "key";
   v1::UploadArtifactResponse response;
   EXPECT_EQ(worker.UploadArtifact(ModelFile("a.bin", 3, "wrong"), "abc", response).error_code(),
             grpc::StatusCode::UNAUTHENTICATED);

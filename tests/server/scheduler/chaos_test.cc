@@ -44,7 +44,7 @@ class ChaosTest : public ManagerTest, public testing::WithParamInterface<int> {
     const bool connected = worker.link != nullptr && !worker.link->closed().has_value();
     if (!connected) {
       worker.link = nullptr;
-      const std::string token = worker.session_key.empty() ? executor_.Find(attempt)->token : "";
+      const std::string token = executor_.Find(attempt)->token;
       const auto session = Hello(worker, token);
       // Refused for good: it exits.
       if (!session.ok() && !absl::IsUnavailable(session.status())) {
@@ -54,7 +54,6 @@ class ChaosTest : public ManagerTest, public testing::WithParamInterface<int> {
     }
     const auto assignment = worker.link->assignment();
     if (!assignment.has_value()) return;
-    if (worker.session_key.empty()) worker.session_key = assignment->session_key();
     if (worker.link->finish_acknowledged()) {
       executor_.Exit(attempt, {.exit_code = 0});
       return;

@@ -23,11 +23,49 @@ TEST_F(JobSessionTest, TokenIsGoodOnce) {
   const std::string token = executor_.Find(AttemptOf("a"))->token;
   EXPECT_EQ(catalogue_.AttemptsOf(FullName("a"))[0].token_sha256, Sha256Hex(token));
   Worker worker = Connect("a");
-  Worker thief{.attempt = AttemptOf("a")};
+  Worker thief{.attempt = AttemptOf("a"), .session_key = "another key"};
   EXPECT_EQ(Refusal(thief, token), absl::StatusCode::kUnauthenticated);
   EXPECT_EQ(catalogue_.AttemptsOf(FullName("a"))[0].token_sha256, "");
   Restart();
   EXPECT_EQ(Refusal(thief, token), absl::StatusCode::kUnauthenticated) << "durably";
+}
+
+// The connection may break after the token was shown and before the assignment has arrived.
+TEST_F(JobSessionTest, TokenIsGoodAgainWithTheSameSessionKey) {
+  Start();
+  ASSERT_TRUE(Create(NewJob("a")).ok());
+  const std::string token = executor_.Find(AttemptOf("a"))->token;
+  Worker worker{.attempt = AttemptOf("a")};
+  Worker thief{.attempt = AttemptOf("a"), .session_key = "another key"};
+  ASSERT_TRUE(Hello(worker, token).ok());
+  manager_->OnClosed(worker.session, false);
+  EXPECT_EQ(Refusal(thief, token), absl::StatusCode::kUnauthenticated) << "before it is durable";
+  Run();
+  EXPECT_EQ(Refusal(thief, token), absl::StatusCode::kUnauthenticated);
+  ASSERT_TRUE(Hello(worker, token).ok());
+  EXPECT_TRUE(worker.link->closed() == std::nullopt);
+  Run();
+  ASSERT_TRUE(worker.link->assignment().has_value());
+  Restart();
+  EXPECT_EQ(Refusal(thief, token), absl::StatusCode::kUnauthenticated);
+  ASSERT_TRUE(Hello(worker, token).ok()) << "and after a restart";
+  Run();
+  EXPECT_TRUE(worker.link->assignment().has_value());
+  Succeed(worker);
+  EXPECT_EQ(Get("a").attempts_size(), 1);
+}
+
+// The server may also die before the exchange is durable.
+TEST_F(JobSessionTest, TokenIsGoodAfterAServerThatForgotTheExchange) {
+  Start();
+  ASSERT_TRUE(Create(NewJob("a")).ok());
+  const std::string token = executor_.Find(AttemptOf("a"))->token;
+  Worker worker{.attempt = AttemptOf("a")};
+  ASSERT_TRUE(Hello(worker, token).ok());
+  Restart();
+  ASSERT_TRUE(Hello(worker, token).ok());
+  Run();
+  EXPECT_TRUE(worker.link->assignment().has_value());
 }
 
 TEST_F(JobSessionTest, WrongCredentialsAreRefused) {
@@ -36,8 +74,10 @@ TEST_F(JobSessionTest, WrongCredentialsAreRefused) {
   Worker worker{.attempt = AttemptOf("a")};
   EXPECT_EQ(Refusal(worker, "wrong"), absl::StatusCode::kUnauthenticated);
   EXPECT_EQ(Refusal(worker, ""), absl::StatusCode::kUnauthenticated);
-  worker.session_key = "wrong";
-  EXPECT_EQ(Refusal(worker, ""), absl::StatusCode::kUnauthenticated);
+  worker.session_key = "";
+  EXPECT_EQ(Refusal(worker, executor_.Find(worker.attempt)->token),
+            absl::StatusCode::kUnauthenticated);
+  worker.session_key = "key";
   worker.attempt = "no name";
   EXPECT_EQ(Refusal(worker, "x"), absl::StatusCode::kUnauthenticated);
   worker.attempt = AttemptOf("a", 2);

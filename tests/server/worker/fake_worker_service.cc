@@ -75,7 +75,7 @@ grpc::Status FakeWorkerService::UploadArtifact(
     return grpc::Status(grpc::StatusCode::UNAVAILABLE, "cut");
   }
   absl::MutexLock lock(&mutex_);
-  if (header.session_key() != assignment.session_key()) {
+  if (seen_.hellos.empty() || header.session_key() != seen_.hellos.back().session_key()) {
     return grpc::Status(grpc::StatusCode::UNAUTHENTICATED, "wrong key");
   }
   if (header.kind() == v1::ArtifactHeader::KIND_CHECKPOINT) {

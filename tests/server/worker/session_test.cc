@@ -30,7 +30,6 @@ class SessionTest : public ::testing::Test {
   }
   static v1::ServerMessage AssignmentMessage(int64_t acknowledged, bool cancelled = false) {
     v1::ServerMessage message;
-    message.mutable_assignment()->set_session_key("key");
     message.mutable_assignment()->set_acknowledged_sequence(acknowledged);
     message.mutable_assignment()->set_cancelled(cancelled);
     return message;
@@ -48,6 +47,7 @@ class SessionTest : public ::testing::Test {
 
   Session::Options options_{.attempt = "projects/p/jobs/j/attempts/1",
                             .token = "token",
+                            .session_key = "key",
                             .version = "1.2.3",
                             .first_pause = absl::Milliseconds(1),
                             .longest_pause = absl::Milliseconds(2)};
@@ -66,7 +66,7 @@ TEST_F(SessionTest, RunsFromHelloToFinishedAck) {
   const v1::Hello hello = stream->Receive().hello();
   EXPECT_EQ(hello.attempt(), options_.attempt);
   EXPECT_EQ(hello.token(), "token");
-  EXPECT_EQ(hello.session_key(), "");
+  EXPECT_EQ(hello.session_key(), "key");
   EXPECT_EQ(hello.version(), "1.2.3");
   EXPECT_EQ(hello.pid(), getpid());
   stream->Send(AssignmentMessage(0));
@@ -78,6 +78,23 @@ TEST_F(SessionTest, RunsFromHelloToFinishedAck) {
   EXPECT_EQ(Join(), Session::End::kFinished);
   EXPECT_EQ(assignments_, 1);
   EXPECT_EQ(cancels_, 0);
+}
+
+TEST_F(SessionTest, ShowsTheTokenUntilItHasAnAssignment) {
+  Start();
+  const auto first = connection_.NextStream();
+  EXPECT_EQ(first->Receive().hello().token(), "token");
+  first->End(absl::UnavailableError("the connection broke"));
+  const auto second = connection_.NextStream();
+  const v1::Hello hello = second->Receive().hello();
+  EXPECT_EQ(hello.token(), "token");
+  EXPECT_EQ(hello.session_key(), "key");
+  second->Send(AssignmentMessage(0));
+  events_.Finish(v1::Finished());
+  EXPECT_TRUE(second->Receive().has_finished());
+  second->Send(FinishedAck());
+  EXPECT_EQ(Join(), Session::End::kFinished);
+  EXPECT_EQ(assignments_, 1);
 }
 
 TEST_F(SessionTest, ReconnectsWithTheKeyAndSendsAgain) {

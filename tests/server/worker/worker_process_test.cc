@@ -33,7 +33,6 @@ class WorkerProcessTest : public ::testing::Test {
     folder_ = mkdtemp(name.data());
     service_.folder = folder_;
     service_.assignment.set_attempt(1);
-    service_.assignment.set_session_key("key");
     address_ = absl::StrCat("unix:", (folder_ / "socket").string());
     service_.Start(address_);
   }
@@ -130,7 +129,9 @@ TEST_F(WorkerProcessTest, SurvivesAServerRestart) {
   EXPECT_EQ(exit_.Wait().exit_code, kWorkerDone);
   const Seen seen = service_.seen();
   ASSERT_GE(seen.hellos.size(), 2u);
-  EXPECT_EQ(seen.hellos.back().session_key(), "key");
+  EXPECT_EQ(seen.hellos.front().token(), "token");
+  EXPECT_EQ(seen.hellos.front().session_key().size(), 64u);
+  EXPECT_EQ(seen.hellos.back().session_key(), seen.hellos.front().session_key());
   EXPECT_EQ(seen.hellos.back().token(), "");
   ExpectEveryStepOnce(seen, 200);
   EXPECT_EQ(seen.finished.size(), 1u);

@@ -108,7 +108,7 @@ class AutoWorkers : public Executor {
   };
   struct Worker {
     std::string token;
-    std::string session_key;
+    std::string session_key = "key";
     int64_t session = 0;
     OnExit on_exit;
   };
@@ -137,7 +137,7 @@ class AutoWorkers : public Executor {
     if (manager_ == nullptr) return;
     v1::Hello hello;
     hello.set_attempt(attempt);
-    if (worker.session_key.empty()) hello.set_token(worker.token);
+    hello.set_token(worker.token);
     hello.set_session_key(worker.session_key);
     const auto session = manager_->OpenSession(hello, std::make_shared<Link>(this, attempt));
     if (session.ok()) {
@@ -154,7 +154,6 @@ class AutoWorkers : public Executor {
     if (message.has_cancel()) Exit(attempt, {.signal = 15});
     if (message.has_finished_ack()) Exit(attempt, {.exit_code = 0});
     if (!message.has_assignment()) return;
-    worker.session_key = message.assignment().session_key();
     v1::WorkerEvents events;
     events.set_first_sequence(message.assignment().acknowledged_sequence() + 1);
     for (int64_t i = events.first_sequence(); i <= events_per_job_; ++i) {
