@@ -54,7 +54,23 @@ absl::StatusOr<JobRecord*> JobManagerImpl::FindArtifactAttempt(const v1::Artifac
 
 absl::Status JobManagerImpl::AuthoriseArtifact(const v1::ArtifactHeader& header) {
   absl::MutexLock lock(&mutex_);
-  return FindArtifactAttempt(header).status();
+  TY_ASSIGN_OR_RETURN(JobRecord * record, FindArtifactAttempt(header));
+  // Stored while the file arrives.
+  if (header.kind() == v1::ArtifactHeader::KIND_MODEL_FILE) BeginUploadNote(*record);
+  return absl::OkStatus();
+}
+
+void JobManagerImpl::BeginUploadNote(JobRecord& record) {
+  LiveJob& live = *record.live;
+  if (std::exchange(live.attempt->upload_noted, true)) return;
+  v1::JobEvent event;
+  event.mutable_log()->set_severity(v1::LogLine::SEVERITY_INFO);
+  event.mutable_log()->set_text(std::string(kStoringModel));
+  AddEvent(live, std::move(event));
+  WhenDurable(record, [this, id = live.attempt->id]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    if (JobRecord* found = FindAttempt(id)) found->live->attempt->upload_note_durable = true;
+  });
+  Settle(record);
 }
 
 absl::Status JobManagerImpl::AddArtifact(const v1::ArtifactHeader& header, const BlobInfo& blob,
@@ -100,19 +116,9 @@ absl::Status JobManagerImpl::NoteUpload(const v1::ArtifactHeader& header) {
   {
     absl::MutexLock lock(&mutex_);
     TY_ASSIGN_OR_RETURN(JobRecord * record, FindArtifactAttempt(header));
-    LiveJob& live = *record->live;
-    if (live.attempt->upload_note_durable) return absl::OkStatus();
-    if (!live.attempt->upload_noted) {
-      live.attempt->upload_noted = true;
-      v1::JobEvent event;
-      event.mutable_log()->set_severity(v1::LogLine::SEVERITY_INFO);
-      event.mutable_log()->set_text(std::string(kStoringModel));
-      AddEvent(live, std::move(event));
-    }
-    WhenDurable(*record, [this, noted, id = live.attempt->id]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-      if (JobRecord* found = FindAttempt(id)) found->live->attempt->upload_note_durable = true;
-      noted->Notify();
-    });
+    BeginUploadNote(*record);
+    if (record->live->attempt->upload_note_durable) return absl::OkStatus();
+    WhenDurable(*record, [noted] { noted->Notify(); });
     Settle(*record);
   }
   if (runtime_->Wait(*noted, kStoreTimeout)) return absl::OkStatus();

@@ -182,7 +182,9 @@ class JobManagerImpl : public JobManager {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status StoreCheckpoint(const v1::ArtifactHeader& header, const BlobInfo& blob,
                                std::shared_ptr<void> hold);
-  // Returns when it is durable that the worker has begun to store its model.
+  // Notes that the worker has begun to store its model, once an attempt.
+  void BeginUploadNote(JobRecord& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Does so and returns when it is durable.
   absl::Status NoteUpload(const v1::ArtifactHeader& header);
   // Runs `function` under the lock when all changes of the job so far are durable and visible.
   void WhenDurable(JobRecord& record, std::function<void()> function)

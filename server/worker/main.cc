@@ -1,4 +1,5 @@
 // The worker binary: trains one job attempt, reads one table, or tells what this machine offers.
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -50,6 +51,9 @@ int Train(const WorkerCommand& command) {
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigprocmask(SIG_BLOCK, &signals, nullptr);
+  // What the training starts stays below this process, however it detaches itself: the executor
+  // finds it by descent where it has no control group.
+  prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   const rlimit no_core = {0, 0};
   setrlimit(RLIMIT_CORE, &no_core);
   InstallCrashReport();

@@ -259,7 +259,17 @@ void AttemptMonitor::Housekeep() {
           std::max(attempt->exit.peak_memory_bytes, PeakResidentBytes(attempt->processes.worker()));
     }
   }
-  if (options_.inherits_orphans && !all.empty()) ReapOrphans(ProcessSnapshot(markers_));
+  const bool by_descent = std::any_of(all.begin(), all.end(), [](const auto& attempt) {
+    return !attempt->processes.group().exists();
+  });
+  if (by_descent || (options_.inherits_orphans && !all.empty())) {
+    const ProcessSnapshot snapshot(markers_);
+    for (const auto& attempt : all) {
+      // Remembers what descends from the worker as long as that can be seen.
+      if (!attempt->processes.group().exists()) attempt->processes.FindIn(snapshot);
+    }
+    if (options_.inherits_orphans) ReapOrphans(snapshot);
+  }
   next_housekeeping_ = SteadyNow() + kHousekeepingInterval;
 }
 

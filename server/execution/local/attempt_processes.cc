@@ -25,6 +25,13 @@ void KillExactly(const ProcessStat& process) {
   if (now.has_value() && now->start_time == process.start_time) SignalProcess(pidfd, SIGKILL);
 }
 
+// Whether this process inherited it from a worker, and nothing tells from which. What this process
+// starts by other means than Spawn is in its session.
+bool IsUnmarkedOrphan(const ProcessStat& process, const ProcessSnapshot& snapshot) {
+  return process.parent == getpid() && process.session != getsid(0) && !IsOwnedChild(process.pid) &&
+         snapshot.MarkerOf(process).empty();
+}
+
 }  // namespace
 
 ProcessSnapshot::ProcessSnapshot(MarkerCache& cache) : processes_(ListProcesses()), cache_(&cache) {
@@ -42,12 +49,17 @@ const std::string& ProcessSnapshot::MarkerOf(const ProcessStat& process) const {
 std::vector<ProcessStat> AttemptProcesses::FindIn(const ProcessSnapshot& snapshot) {
   std::vector<ProcessStat> found;
   std::set<pid_t> members;
+  const bool worker_lives = std::any_of(
+      snapshot.processes().begin(), snapshot.processes().end(),
+      [&](const auto& p) { return p.pid == worker_ && p.start_time == start_time_ && !p.dead(); });
+  const bool takes_orphans = worker_ != 0 && !worker_lives;
   const auto belongs = [&](const ProcessStat& process) {
     if (process.pid == worker_) return process.start_time == start_time_;
     if (process.start_time < start_time_) return false;
     return members.contains(process.parent) || (worker_ != 0 && process.session == worker_) ||
            known_.contains(KeyOf(process)) ||
-           (!marker_.empty() && snapshot.MarkerOf(process) == marker_);
+           (!marker_.empty() && snapshot.MarkerOf(process) == marker_) ||
+           (takes_orphans && IsUnmarkedOrphan(process, snapshot));
   };
   // Children may have smaller ids than their parents: repeat until nothing is added.
   for (bool added = true; added;) {

@@ -38,8 +38,13 @@ class ProcessSnapshot {
 
 // The processes that one worker and everything it started are. Where there is a control group, its
 // members; else every process that descends from the worker, is in its session, carries its marker
-// or was seen as one of these before. (Without a control group a process escapes that clears its
-// environment, leaves the session, and whose parent ends before the next look at it.)
+// or was seen as one of these before.
+//
+// A worker is the subreaper of what it starts, so a process that clears its environment and leaves
+// the session still descends from it. When the worker is dead, such a process has become a child of
+// this one, which started the worker and is a subreaper too: an orphan in this process's care that
+// bears no marker belongs to a dead worker, and is counted here. (What remains: the orphans, never
+// seen before, of a worker that was launched by an earlier server.)
 class AttemptProcesses {
  public:
   // `worker` 0 when it is not known, or dead and waited for: its id may be another's by now.

@@ -82,6 +82,40 @@ TEST_P(LocalExecutorTest, WhatTheWorkerLeavesBehindIsGoneBeforeOnExit) {
   for (const pid_t pid : strays) EXPECT_FALSE(IsAlive(pid)) << pid;
 }
 
+// A process that detached itself in every way: another parent, another session, no environment.
+TEST_P(LocalExecutorTest, KillReachesAStrayWithoutTraces) {
+  ExitWaiter waiter;
+  Launch("traceless", waiter);
+  ExitWaiter other;
+  Launch("sleep", other);
+  const std::vector<pid_t> strays = StraysOf("traceless");
+  ASSERT_EQ(strays.size(), 1u);
+  executor_->Kill(AttemptOf("traceless"));
+  EXPECT_EQ(waiter.Wait().signal, SIGKILL);
+  EXPECT_FALSE(IsAlive(strays[0]));
+  EXPECT_FALSE(other.ended()) << "a worker of another attempt was killed";
+  executor_->Kill(AttemptOf("sleep"));
+  other.Wait();
+}
+
+TEST_P(LocalExecutorTest, StrayWithoutTracesIsGoneBeforeOnExit) {
+  ExitWaiter waiter;
+  Launch("traceless-exit", waiter);
+  ExitWaiter other;
+  Launch("traceless", other);
+  const std::vector<pid_t> strays = StraysOf("traceless-exit");
+  ASSERT_EQ(strays.size(), 1u);
+  const std::vector<pid_t> others = StraysOf("traceless");
+  ASSERT_EQ(others.size(), 1u);
+  std::filesystem::remove(ScratchOf("traceless-exit") / "strays");
+  EXPECT_EQ(waiter.Wait().exit_code, 0);
+  EXPECT_FALSE(IsAlive(strays[0]));
+  EXPECT_TRUE(IsAlive(others[0])) << "a stray of another attempt was killed";
+  executor_->Kill(AttemptOf("traceless"));
+  other.Wait();
+  EXPECT_FALSE(IsAlive(others[0]));
+}
+
 TEST_P(LocalExecutorTest, EndsAWorkerThatExceedsItsMemory) {
   constexpr int64_t kLimit = 64 << 20;
   ExitWaiter waiter;

@@ -1,5 +1,6 @@
 // Stands in for trainyard-worker: behaves as the id of its job says.
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -78,6 +79,17 @@ void MakeStrays() {
   std::filesystem::rename(Scratch() / "strays.list", Scratch() / "strays");
 }
 
+// A grandchild in a session of its own, without the environment, whose parent is gone.
+void MakeStrayWithoutTraces() {
+  DoubleFork([] {
+    char* no_environment[] = {nullptr};
+    char mode[] = "--sleep";
+    char* arguments[] = {own_arguments[0], mode, nullptr};
+    execve(own_arguments[0], arguments, no_environment);
+  });
+  std::filesystem::rename(Scratch() / "strays.list", Scratch() / "strays");
+}
+
 void EatMemory() {
   for (;;) {
     constexpr size_t kBytes = size_t{4} << 20;
@@ -99,6 +111,12 @@ int Behave(const std::string& job) {
   } else if (job == "strays-exit") {
     MakeStrays();
     // The test has to read the list first.
+    while (std::filesystem::exists(Scratch() / "strays")) usleep(1000);
+  } else if (job == "traceless") {
+    MakeStrayWithoutTraces();
+    SleepForEver();
+  } else if (job == "traceless-exit") {
+    MakeStrayWithoutTraces();
     while (std::filesystem::exists(Scratch() / "strays")) usleep(1000);
   } else if (job == "eat") {
     EatMemory();
@@ -142,6 +160,7 @@ int main(int argc, char** argv) {
   }
   if (flags.contains("--version")) return 0;
   if (flags.contains("--sleep")) SleepForEver();
+  prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);  // as the worker does
   const std::string attempt = flags["--attempt"];
   const size_t start = attempt.find("/jobs/") + 6;
   return Behave(attempt.substr(start, attempt.find('/', start) - start));
