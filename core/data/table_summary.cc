@@ -18,6 +18,7 @@ struct Moments {
   double sum = 0;
   double least = std::numeric_limits<double>::infinity();
   double greatest = -std::numeric_limits<double>::infinity();
+  bool whole = true;
 };
 
 // Without branches, which missing values would mislead.
@@ -29,6 +30,7 @@ Moments Measure(std::span<const double> numbers) {
     moments.sum += is_present ? value : 0;
     moments.least = value < moments.least ? value : moments.least;
     moments.greatest = value > moments.greatest ? value : moments.greatest;
+    moments.whole &= !is_present | (std::floor(value) == value);
   }
   return moments;
 }
@@ -53,6 +55,7 @@ void SummariseNumbers(std::span<const double> numbers, v1::ColumnSchema& schema)
   if (schema.type() == v1::COLUMN_TYPE_BOOLEAN) return;
   schema.set_minimum(moments.least);
   schema.set_maximum(moments.greatest);
+  if (schema.type() == v1::COLUMN_TYPE_NUMERIC) schema.set_whole_numbers(moments.whole);
 }
 
 void SummariseCodes(const ColumnData& column, v1::ColumnSchema& schema) {

@@ -16,7 +16,7 @@ using Cart = v1::CartOptions;
 
 constexpr int64_t kMaxWholeClasses = 20;
 
-bool IsWhole(double value) { return value == std::floor(value); }
+bool IsWhole(double value) { return std::isfinite(value) && value == std::floor(value); }
 
 void AddTo(Violations& violations, absl::string_view path, absl::string_view field,
            absl::string_view description) {
@@ -28,8 +28,7 @@ Spec::Task DefaultTask(const v1::TableSchema& schema, const TableColumns& column
   if (columns.targets.size() != 1) return Spec::TASK_REGRESSION;
   const v1::ColumnSchema& target = schema.columns(columns.targets.front());
   const bool classes = target.type() == v1::COLUMN_TYPE_CATEGORICAL ||
-                       target.type() == v1::COLUMN_TYPE_BOOLEAN ||
-                       LooksLikeClasses(target, schema.row_count());
+                       target.type() == v1::COLUMN_TYPE_BOOLEAN || LooksLikeClasses(target);
   return classes ? Spec::TASK_CLASSIFICATION : Spec::TASK_REGRESSION;
 }
 
@@ -110,17 +109,12 @@ void OrderGrid(Spec& spec) {
 
 }  // namespace
 
-bool LooksLikeClasses(const v1::ColumnSchema& column, int64_t row_count) {
+bool LooksLikeClasses(const v1::ColumnSchema& column) {
   if (column.type() != v1::COLUMN_TYPE_NUMERIC) return false;
   if (column.distinct_count() < 1 || column.distinct_count() > kMaxWholeClasses) return false;
-  if (!column.has_minimum() || !column.has_maximum()) return false;
-  const double least = column.minimum();
-  const double greatest = column.maximum();
-  if (!IsWhole(least) || !IsWhole(greatest)) return false;
-  if (static_cast<double>(column.distinct_count()) > greatest - least + 1) return false;
-  const double sum = column.mean() * static_cast<double>(row_count - column.missing_count());
-  const double tolerance = 1e-9 * std::max(1.0, std::abs(sum)) + 1e-6;
-  return std::abs(sum - std::round(sum)) <= tolerance;
+  if (!IsWhole(column.minimum()) || !IsWhole(column.maximum())) return false;
+  if (column.has_whole_numbers()) return column.whole_numbers();
+  return column.distinct_count() <= 2;  // the least and the greatest value are all there are
 }
 
 TableColumns ResolveHierarchicalShrinkage(const v1::TableSchema& schema, std::string_view path,

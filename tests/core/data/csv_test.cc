@@ -155,6 +155,16 @@ TEST(CsvTest, SummariesDescribeTheValues) {
   EXPECT_THAT(table->column(1).levels(), ElementsAre("a", "b"));
 }
 
+TEST(CsvTest, SummariesTellWholeNumbers) {
+  const auto table = Parse("a,b,c,d,e\n0,0,-1e300,yes,\n0.5,1,2,no,\n1,,3,yes,\n1,2,4,no,\n");
+  EXPECT_TRUE(table->column(0).has_whole_numbers());
+  EXPECT_FALSE(table->column(0).whole_numbers());
+  EXPECT_TRUE(table->column(1).whole_numbers());
+  EXPECT_TRUE(table->column(2).whole_numbers());
+  EXPECT_FALSE(table->column(3).has_whole_numbers()) << "no numbers";
+  EXPECT_FALSE(table->column(4).has_whole_numbers()) << "no values";
+}
+
 TEST(CsvTest, MeanOfHugeValuesIsFinite) {
   EXPECT_DOUBLE_EQ(Parse("n,m\n1.5e308,1\n1.3e308,1\n")->column(0).mean(), 1.4e308);
 }
