@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/direct_file.h"
 #include "core/base/secret.h"
 #include "core/base/status.h"
 
@@ -35,10 +36,9 @@ absl::StatusCode CodeOf(int error) {
   }
 }
 
-absl::Status Error(absl::string_view operation, const std::filesystem::path& path, int error) {
-  return absl::Status(CodeOf(error), absl::StrCat(operation, " ", path.string(), ": ",
-                                                  std::generic_category().message(error)));
-}
+// Files of at least so many bytes are written past the page cache: filling it costs more than the
+// disk, and fsync then has all of it to write.
+constexpr int64_t kDirectBytes = int64_t{8} << 20;
 
 class RealWritableFile final : public WritableFile {
  public:
@@ -53,7 +53,7 @@ class RealWritableFile final : public WritableFile {
       const ssize_t written = write(descriptor_, bytes.data(), bytes.size());
       if (written < 0) {
         if (errno == EINTR) continue;
-        return Error("writing", path_, errno);
+        return FileError("writing", path_, errno);
       }
       size_ += written;
       bytes.remove_prefix(static_cast<size_t>(written));
@@ -63,13 +63,13 @@ class RealWritableFile final : public WritableFile {
 
   absl::Status Sync() override {
     TY_RETURN_IF_ERROR(DropReservation());
-    if (fsync(descriptor_) != 0) return Error("syncing", path_, errno);
+    if (fsync(descriptor_) != 0) return FileError("syncing", path_, errno);
     return absl::OkStatus();
   }
 
   absl::Status Close() override {
     TY_RETURN_IF_ERROR(DropReservation());
-    if (close(std::exchange(descriptor_, -1)) != 0) return Error("closing", path_, errno);
+    if (close(std::exchange(descriptor_, -1)) != 0) return FileError("closing", path_, errno);
     return absl::OkStatus();
   }
 
@@ -77,7 +77,7 @@ class RealWritableFile final : public WritableFile {
   // Gives back what was allocated beyond the bytes written.
   absl::Status DropReservation() {
     if (!std::exchange(reserved_, false)) return absl::OkStatus();
-    if (ftruncate(descriptor_, size_) != 0) return Error("truncating", path_, errno);
+    if (ftruncate(descriptor_, size_) != 0) return FileError("truncating", path_, errno);
     return absl::OkStatus();
   }
 
@@ -91,47 +91,56 @@ class RealFileSystem final : public FileSystem {
  public:
   absl::StatusOr<std::unique_ptr<WritableFile>> Create(const std::filesystem::path& file,
                                                        int64_t reserve_bytes) override {
-    const int descriptor = open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (descriptor < 0) return Error("creating", file, errno);
+    constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
+    bool direct = reserve_bytes >= kDirectBytes;
+    int descriptor = open(file.c_str(), kFlags | (direct ? O_DIRECT : 0), 0600);
+    if (descriptor < 0 && errno == EINVAL && direct) {
+      direct = false;  // a file system without that; some have created the file all the same
+      unlink(file.c_str());
+      descriptor = open(file.c_str(), kFlags, 0600);
+    }
+    if (descriptor < 0) return FileError("creating", file, errno);
     bool reserved = false;
     if (reserve_bytes > 0) {
-      const int error =
-          fallocate(descriptor, FALLOC_FL_KEEP_SIZE, 0, reserve_bytes) == 0 ? 0 : errno;
+      // Direct writes within the size of the file are quicker than those that extend it.
+      const int mode = direct ? 0 : FALLOC_FL_KEEP_SIZE;
+      const int error = fallocate(descriptor, mode, 0, reserve_bytes) == 0 ? 0 : errno;
       // Some file systems cannot reserve; they find out while writing.
       if (error != 0 && error != EOPNOTSUPP && error != ENOSYS && error != EINVAL) {
         close(descriptor);
         unlink(file.c_str());
-        return Error(absl::StrCat("reserving ", reserve_bytes, " bytes for"), file, error);
+        return FileError(absl::StrCat("reserving ", reserve_bytes, " bytes for"), file, error);
       }
       reserved = error == 0;
     }
+    if (direct) return MakeDirectFile(file, descriptor, reserved);
     return std::make_unique<RealWritableFile>(file, descriptor, reserved);
   }
 
   absl::Status Rename(const std::filesystem::path& from, const std::filesystem::path& to) override {
     if (rename(from.c_str(), to.c_str()) != 0) {
-      return Error(absl::StrCat("renaming ", from.string(), " to"), to, errno);
+      return FileError(absl::StrCat("renaming ", from.string(), " to"), to, errno);
     }
     return absl::OkStatus();
   }
 
   absl::Status Remove(const std::filesystem::path& file) override {
-    if (unlink(file.c_str()) != 0) return Error("removing", file, errno);
+    if (unlink(file.c_str()) != 0) return FileError("removing", file, errno);
     return absl::OkStatus();
   }
 
   absl::Status SyncFolder(const std::filesystem::path& folder) override {
     const int descriptor = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (descriptor < 0) return Error("opening folder", folder, errno);
+    if (descriptor < 0) return FileError("opening folder", folder, errno);
     const int error = fsync(descriptor) == 0 ? 0 : errno;
     close(descriptor);
-    return error == 0 ? absl::OkStatus() : Error("syncing folder", folder, error);
+    return error == 0 ? absl::OkStatus() : FileError("syncing folder", folder, error);
   }
 
   absl::Status CreateFolders(const std::filesystem::path& folder) override {
     std::error_code error;
     std::filesystem::create_directories(folder, error);
-    return error ? Error("creating folder", folder, error.value()) : absl::OkStatus();
+    return error ? FileError("creating folder", folder, error.value()) : absl::OkStatus();
   }
 
   absl::StatusOr<std::vector<std::filesystem::path>> List(
@@ -143,19 +152,24 @@ class RealFileSystem final : public FileSystem {
       entries.push_back(at->path());
       at.increment(error);
     }
-    if (error) return Error("listing", folder, error.value());
+    if (error) return FileError("listing", folder, error.value());
     return entries;
   }
 
   absl::StatusOr<int64_t> SizeOf(const std::filesystem::path& file) override {
     std::error_code error;
     const uintmax_t size = std::filesystem::file_size(file, error);
-    if (error) return Error("looking at", file, error.value());
+    if (error) return FileError("looking at", file, error.value());
     return static_cast<int64_t>(size);
   }
 };
 
 }  // namespace
+
+absl::Status FileError(absl::string_view operation, const std::filesystem::path& path, int error) {
+  return absl::Status(CodeOf(error), absl::StrCat(operation, " ", path.string(), ": ",
+                                                  std::generic_category().message(error)));
+}
 
 FileSystem& FileSystem::Real() {
   static RealFileSystem* const kFileSystem = new RealFileSystem();
@@ -164,7 +178,7 @@ FileSystem& FileSystem::Real() {
 
 absl::StatusOr<std::string> ReadFile(const std::filesystem::path& file) {
   const int descriptor = open(file.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) return Error("opening", file, errno);
+  if (descriptor < 0) return FileError("opening", file, errno);
   constexpr size_t kPiece = size_t{1} << 20;
   std::string bytes;
   while (true) {
@@ -175,7 +189,7 @@ absl::StatusOr<std::string> ReadFile(const std::filesystem::path& file) {
     bytes.resize(done + static_cast<size_t>(got > 0 ? got : 0));
     if (got > 0 || (got < 0 && error == EINTR)) continue;
     close(descriptor);
-    if (got < 0) return Error("reading", file, error);
+    if (got < 0) return FileError("reading", file, error);
     return bytes;
   }
 }

@@ -17,6 +17,7 @@ namespace trainyard {
 class WritableFile {
  public:
   virtual ~WritableFile() = default;
+  // A large file is written in the background: an error may be answered by a later call only.
   virtual absl::Status Append(std::string_view bytes) = 0;
   // Returns when everything appended is on the disk.
   virtual absl::Status Sync() = 0;

@@ -2,7 +2,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "core/base/testing/faulty_file_system.h"
 
@@ -48,6 +50,54 @@ TEST_F(FileSystemTest, ReservingMoreThanTheDiskHasIsResourceExhaustedAndLeavesNo
   const auto file = FileSystem::Real().Create(folder_ / "a", int64_t{1} << 55);
   EXPECT_EQ(file.status().code(), absl::StatusCode::kResourceExhausted) << file.status();
   EXPECT_THAT(Entries(), IsEmpty());
+}
+
+// Sizes around the pieces and blocks in which large files are written past the cache.
+TEST_F(FileSystemTest, LargeFilesHoldWhatWasAppended) {
+  constexpr int64_t kReserved = 9 << 20;
+  for (const size_t size :
+       {size_t{0}, size_t{1}, size_t{4095}, size_t{1} << 20, (size_t{1} << 20) + 1,
+        (size_t{4} << 20) - 4096 + 17, size_t{9} << 20, (size_t{9} << 20) + 12345}) {
+    std::string text(size, '\0');
+    for (size_t i = 0; i < size; ++i) text[i] = static_cast<char>(i * 2654435761u >> 13);
+    auto file = FileSystem::Real().Create(folder_ / "a", kReserved);
+    ASSERT_TRUE(file.ok()) << file.status();
+    for (size_t at = 0, step = 1; at < size; at += step, step = step * 3 + 1) {
+      ASSERT_TRUE((*file)->Append(std::string_view(text).substr(at, step)).ok());
+    }
+    ASSERT_TRUE((*file)->Sync().ok());
+    EXPECT_TRUE(*ReadFile(folder_ / "a") == text) << size;
+    ASSERT_TRUE((*file)->Append("more").ok());
+    ASSERT_TRUE((*file)->Sync().ok());
+    ASSERT_TRUE((*file)->Close().ok());
+    EXPECT_TRUE(*ReadFile(folder_ / "a") == text + "more") << size;
+    ASSERT_TRUE(FileSystem::Real().Remove(folder_ / "a").ok());
+  }
+}
+
+TEST_F(FileSystemTest, LargeFileGivenUpLeavesNoThread) {
+  auto file = FileSystem::Real().Create(folder_ / "a", 64 << 20);
+  ASSERT_TRUE(file.ok());
+  ASSERT_TRUE((*file)->Append(std::string(5 << 20, 'x')).ok());
+  file->reset();
+  EXPECT_EQ(*FileSystem::Real().SizeOf(folder_ / "a"), 64 << 20);
+}
+
+// The size limit of the process stands for a full disk: an error in the background is answered.
+TEST_F(FileSystemTest, LargeFileReportsWhatFailedInTheBackground) {
+  auto file = FileSystem::Real().Create(folder_ / "a", 16 << 20);
+  ASSERT_TRUE(file.ok());
+  struct rlimit before {};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  const struct rlimit low { 2 << 20, before.rlim_max };
+  signal(SIGXFSZ, SIG_IGN);
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &low), 0);
+  absl::Status status;
+  for (int i = 0; i < 12 && status.ok(); ++i) status = (*file)->Append(std::string(1 << 20, 'x'));
+  if (status.ok()) status = (*file)->Sync();
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+  EXPECT_EQ((*file)->Sync().code(), absl::StatusCode::kResourceExhausted) << "for good";
 }
 
 TEST_F(FileSystemTest, ErrorsNameOperationAndPath) {
