@@ -4,6 +4,8 @@
 #include <cstring>
 #include <map>
 #include <optional>
+#include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -66,14 +68,17 @@ class CsvReader {
     Violations unknown;
     const std::map<std::string, int> types(options_.column_types().begin(),
                                            options_.column_types().end());
+    std::unordered_map<std::string_view, size_t> places;
+    for (size_t i = 0; i < dialect_.names.size(); ++i) places.emplace(dialect_.names[i], i);
     for (const auto& [name, type] : types) {
-      const auto found = std::find(dialect_.names.begin(), dialect_.names.end(), name);
-      if (found == dialect_.names.end()) {
+      const auto found = places.find(name);
+      if (found == places.end()) {
+        if (!limits_.require_typed_columns) continue;
         unknown.Add(absl::StrCat("column_types.", name),
                     absl::StrCat("there is no column ", QuoteValue(name)));
         continue;
       }
-      CsvColumn& column = columns_[static_cast<size_t>(found - dialect_.names.begin())];
+      CsvColumn& column = columns_[found->second];
       column.strict = type != v1::COLUMN_TYPE_UNSPECIFIED;
       column.boolean = type == v1::COLUMN_TYPE_BOOLEAN;
       if (type == v1::COLUMN_TYPE_DATE) column.role = CsvRole::kDate;

@@ -5,6 +5,8 @@
 #include <map>
 #include <span>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -92,16 +94,18 @@ absl::Status ApplyColumnTypes(const v1::TableReadOptions& options, const TableLi
   Violations violations;
   const std::map<std::string, int> types(options.column_types().begin(),
                                          options.column_types().end());
+  std::unordered_map<std::string_view, ColumnData*> places;
+  for (ColumnData& column : columns) places.emplace(column.name, &column);
   for (const auto& entry : types) {
     const std::string& name = entry.first;
     const std::string field = absl::StrCat("column_types.", name);
-    const auto column = std::find_if(columns.begin(), columns.end(),
-                                     [&](const ColumnData& data) { return data.name == name; });
-    if (column == columns.end()) {
+    const auto place = places.find(name);
+    if (place == places.end()) {
+      if (!limits.require_typed_columns) continue;
       violations.Add(field, absl::StrCat("there is no column ", QuoteValue(name)));
       continue;
     }
-    const absl::StatusOr<std::string> error = Retype(entry.second, limits, *column);
+    const absl::StatusOr<std::string> error = Retype(entry.second, limits, *place->second);
     if (!error.ok()) return error.status();
     if (!error->empty()) violations.Add(field, *error);
   }

@@ -64,6 +64,8 @@ struct TableLimits {
   int64_t max_levels = 1'000'000;                      // of one categorical column
   int64_t max_uncompressed_bytes = int64_t{64} << 30;  // of a gzip's content, and of all columns
   int max_reported_errors = 20;
+  // Whether a column of `column_types` that the file does not have is an error.
+  bool require_typed_columns = true;
 };
 
 // Parses a file (CSV, LIBSVM, .npy, each plain or gzip) into memory, on `threads` threads. Errors:

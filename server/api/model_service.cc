@@ -1,8 +1,11 @@
 // ModelService.
 #include <algorithm>
 #include <atomic>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -118,6 +121,9 @@ class ModelService final : public Base {
   absl::StatusOr<std::unique_ptr<MessageSource<v1::FileChunk>>> OpenDownload(
       const v1::DownloadModelRequest& request) const;
   absl::StatusOr<google::protobuf::Empty> Delete(const v1::DeleteModelRequest& request) const;
+  absl::StatusOr<std::shared_ptr<const Table>> ParseInput(const ModelName& model,
+                                                          v1::TableReadOptions options,
+                                                          const std::string& input) const;
   absl::StatusOr<std::unique_ptr<TablePrediction>> Prepare(const v1::PredictTableHeader& header,
                                                            const std::string& input) const;
 
@@ -164,6 +170,34 @@ absl::StatusOr<google::protobuf::Empty> ModelService::Delete(
   return google::protobuf::Empty();
 }
 
+// Reads bytes with the types that the model was trained on: a categorical column whose levels look
+// like numbers would be taken for numbers otherwise.
+absl::StatusOr<std::shared_ptr<const Table>> ModelService::ParseInput(
+    const ModelName& model, v1::TableReadOptions options, const std::string& input) const {
+  TY_ASSIGN_OR_RETURN(const v1::Model stored, context_.models->Get(model));
+  const std::map<std::string, int> asked_for(options.column_types().begin(),
+                                             options.column_types().end());
+  for (const v1::ColumnSchema& feature : stored.manifest().features()) {
+    options.mutable_column_types()->insert({feature.name(), feature.type()});
+  }
+  TableLimits limits;
+  // A compressed table must not unfold without bound in the server's own memory.
+  limits.max_uncompressed_bytes =
+      std::max<int64_t>(4 * context_.info.limits().max_predict_bytes(), 1 << 20);
+  limits.require_typed_columns = false;  // the model names the features that it misses
+  TY_ASSIGN_OR_RETURN(std::shared_ptr<const Table> table,
+                      ParseTable(input, options, limits, context_.predict_threads));
+  std::set<std::string_view> names;
+  for (const v1::ColumnSchema& column : table->schema().columns()) names.insert(column.name());
+  Violations violations;
+  for (const auto& [name, type] : asked_for) {
+    if (names.contains(name)) continue;
+    violations.Add(absl::StrCat("header.table.column_types.", name), "there is no such column");
+  }
+  if (!violations.empty()) return violations.ToStatus();
+  return table;
+}
+
 absl::StatusOr<std::unique_ptr<TablePrediction>> ModelService::Prepare(
     const v1::PredictTableHeader& header, const std::string& input) const {
   Violations violations;
@@ -183,11 +217,7 @@ absl::StatusOr<std::unique_ptr<TablePrediction>> ModelService::Prepare(
                       context_.models->LoadPredictor(model));
   std::shared_ptr<const Table> table;
   if (header.dataset().empty()) {
-    TableLimits limits;
-    // A compressed table must not unfold without bound in the server's own memory.
-    limits.max_uncompressed_bytes =
-        std::max<int64_t>(4 * context_.info.limits().max_predict_bytes(), 1 << 20);
-    TY_ASSIGN_OR_RETURN(table, ParseTable(input, header.table(), limits, context_.predict_threads));
+    TY_ASSIGN_OR_RETURN(table, ParseInput(model, header.table(), input));
   } else {
     TY_ASSIGN_OR_RETURN(table, context_.datasets->OpenTable(dataset));
   }

@@ -20,16 +20,18 @@ using Stub = v1::ModelService::Stub;
 
 class ModelServiceTest : public ::testing::Test {
  protected:
-  std::string TrainModel(const std::string& id) {
+  std::string TrainModel(const std::string& id) { return TrainModel(id, SmallTable()); }
+  std::string TrainModel(const std::string& id, const std::string& table) {
     v1::Dataset dataset;
-    EXPECT_TRUE(Upload(*server_.datasets(), "table", SmallTable(), dataset).ok());
+    EXPECT_TRUE(Upload(*server_.datasets(), "table", table, dataset).ok());
     v1::CreateJobRequest request;
     request.set_parent("projects/default");
     request.set_job_id(id);
     auto& spec = *request.mutable_job()->mutable_spec()->mutable_hierarchical_shrinkage();
     spec.mutable_input()->set_dataset(dataset.name());
     spec.mutable_input()->add_target_columns("target");
-    spec.mutable_input()->add_ignored_columns("empty");
+    if (table.find("empty") != std::string::npos)
+      spec.mutable_input()->add_ignored_columns("empty");
     spec.set_lambda(1);
     v1::Job job;
     const grpc::Status status =
@@ -138,6 +140,26 @@ TEST_F(ModelServiceTest, PredictNamesMissingColumns) {
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_THAT(status.error_message(), HasSubstr("y"));
   EXPECT_FALSE(BadRequestOf(status).field_violations().empty());
+}
+
+// A categorical feature whose levels look like numbers: `code` is one in training because of "x".
+TEST_F(ModelServiceTest, PredictReadsColumnsWithTheTypesOfTraining) {
+  std::string table = "code,target\n";
+  for (int i = 0; i < 60; ++i) {
+    const char* const codes[] = {"1", "2", "x"};
+    absl::StrAppend(&table, codes[i % 3], ",", i % 3 == 1 ? "yes" : "no", "\n");
+  }
+  const std::string name = TrainModel("codes", table);
+  std::string output;
+  const grpc::Status status = Predict(HeaderFor(name), {"code\n2\n1\n"}, output);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  const std::vector<std::string> lines = absl::StrSplit(output, '\n');
+  EXPECT_THAT(lines[1], StartsWith("true,"));
+  EXPECT_THAT(lines[2], StartsWith("false,"));
+  v1::PredictTableHeader header = HeaderFor(name);
+  (*header.mutable_table()->mutable_column_types())["absent"] = v1::COLUMN_TYPE_DATE;
+  EXPECT_THAT(FieldsOf(Predict(header, {"code\n2\n"}, output)),
+              ElementsAre("header.table.column_types.absent"));
 }
 
 TEST_F(ModelServiceTest, PredictRefusesWhatItCannotRead) {
