@@ -83,8 +83,8 @@ class Client {
   absl::StatusOr<v1::Job::State> WatchJob(std::string_view name, const WatchOptions& options);
 
   // Sends the file at `path` in chunks with their CRC-32C after a pass that computes its SHA-256.
-  // `header` needs parent and dataset_id; size, checksum and file name are filled in here. An
-  // upload whose connection breaks is repeated from the start.
+  // `header` needs parent and dataset_id; size, checksum, file name and upload id are filled in
+  // here. An upload whose connection breaks goes on where the server says that it was.
   absl::StatusOr<v1::Dataset> UploadDataset(const std::string& path, v1::UploadDatasetHeader header,
                                             const ProgressCallback& progress = {});
   absl::StatusOr<v1::Dataset> GetDataset(std::string_view name);

@@ -50,6 +50,8 @@ struct Client::Impl {
     return response;
   }
 
+  int64_t CommittedBytes(const v1::UploadDatasetHeader& header);
+
   // Repeats a whole transfer that answered UNAVAILABLE, without a deadline.
   absl::Status RepeatTransfer(const std::function<absl::Status()>& attempt) const {
     return RetryUnavailable(options.retry, absl::InfiniteFuture(), Waiter(), attempt);

@@ -1,4 +1,5 @@
 // Client::UploadDataset.
+#include <algorithm>
 #include <filesystem>
 #include <string>
 #include <utility>
@@ -33,13 +34,13 @@ absl::StatusOr<std::string> DigestOf(const InputFile& file, const std::string& p
   return sha256.FinishHex();
 }
 
-// Sends the chunks. An OK status with the stream broken leaves the verdict to Finish.
-absl::Status SendChunks(const InputFile& file, const std::string& path,
+// Sends the chunks from `offset` on. An OK status with the stream broken leaves the verdict to
+// Finish.
+absl::Status SendChunks(const InputFile& file, const std::string& path, int64_t offset,
                         grpc::ClientWriter<v1::UploadDatasetRequest>& writer,
                         const ProgressCallback& progress) {
   v1::UploadDatasetRequest message;
   v1::FileChunk& chunk = *message.mutable_chunk();
-  int64_t offset = 0;
   while (offset < file.size()) {
     std::string& data = *chunk.mutable_data();
     data.resize(std::min<size_t>(kChunkBytes, static_cast<size_t>(file.size() - offset)));
@@ -57,6 +58,17 @@ absl::Status SendChunks(const InputFile& file, const std::string& path,
 
 }  // namespace
 
+// What the server has of an upload that was cut off; 0 when it does not know, also because it is
+// of a version that keeps nothing.
+int64_t Client::Impl::CommittedBytes(const v1::UploadDatasetHeader& header) {
+  v1::GetUploadRequest request;
+  request.set_parent(header.parent());
+  request.set_upload_id(header.upload_id());
+  const auto upload = Call(*datasets, &v1::DatasetService::Stub::GetUpload, request, true);
+  if (!upload.ok()) return 0;
+  return std::clamp<int64_t>(upload->committed_size_bytes(), 0, header.size_bytes());
+}
+
 absl::StatusOr<v1::Dataset> Client::UploadDataset(const std::string& path,
                                                   v1::UploadDatasetHeader header,
                                                   const ProgressCallback& progress) {
@@ -67,21 +79,36 @@ absl::StatusOr<v1::Dataset> Client::UploadDataset(const std::string& path,
   if (header.file_name().empty()) {
     header.set_file_name(std::filesystem::path(path).filename().string());
   }
+  if (header.upload_id().empty()) header.set_upload_id(MakeUuid());
   v1::Dataset dataset;
-  const absl::Status status = impl_->RepeatTransfer([&]() -> absl::Status {
+  const auto send = [&](int64_t offset) -> absl::Status {
     grpc::ClientContext context;
     dataset.Clear();
     const auto writer = impl_->datasets->UploadDataset(&context, &dataset);
     v1::UploadDatasetRequest first;
     *first.mutable_header() = header;
     absl::Status local;
-    if (writer->Write(first)) local = SendChunks(file, path, *writer, progress);
+    if (writer->Write(first)) local = SendChunks(file, path, offset, *writer, progress);
     if (!local.ok()) context.TryCancel();
     const absl::Status answer = FromGrpc(writer->Finish());
     return local.ok() ? answer : local;
-  });
-  if (!status.ok()) return status;
-  return dataset;
+  };
+  int64_t offset = 0;
+  Backoff backoff(impl_->options.retry);
+  for (int attempts = 1;; ++attempts) {
+    const absl::Status status = send(offset);
+    if (status.ok()) return dataset;
+    if (!absl::IsUnavailable(status) || attempts >= impl_->options.retry.max_attempts) {
+      return status;
+    }
+    absl::SleepFor(backoff.Next(RequestedDelay(status)));
+    const int64_t committed = impl_->CommittedBytes(header);
+    if (committed > offset) {  // something arrived: the next failure is a first one again
+      attempts = 0;
+      backoff.Reset();
+    }
+    offset = committed;
+  }
 }
 
 }  // namespace trainyard

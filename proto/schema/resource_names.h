@@ -59,4 +59,7 @@ struct ModelName {
 // quotes the value and the rule. Parse errors are of the same kind and also name the expected form.
 absl::Status CheckResourceId(std::string_view id);
 
+// Whether `text` is a UUID: 8-4-4-4-12 hexadecimal digits.
+bool IsUuid(std::string_view text);
+
 }  // namespace trainyard

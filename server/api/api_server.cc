@@ -19,6 +19,9 @@ namespace {
 constexpr int kKeepaliveTimeMs = 30'000;
 constexpr int kKeepaliveTimeoutMs = 10'000;
 constexpr int kMinPingIntervalMs = 20'000;
+// What a client may send on one stream before it is read. gRPC's own estimate grows with the speed
+// of the connection, to tens of MiB that an upload then holds in memory.
+constexpr int kStreamWindowBytes = 4 << 20;
 
 void Configure(const ApiServer::Options& options, const grpc::ResourceQuota& quota,
                grpc::ServerBuilder& builder) {
@@ -31,6 +34,8 @@ void Configure(const ApiServer::Options& options, const grpc::ResourceQuota& quo
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                              kMinPingIntervalMs);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kStreamWindowBytes);
   // Two servers on one port would take turns; the second must fail.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
 }

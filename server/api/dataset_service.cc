@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
 #include "proto/schema/resource_names.h"
+#include "server/api/answer_size.h"
 #include "server/api/call.h"
 #include "server/api/file_chunks.h"
 #include "server/api/request_checks.h"
@@ -22,17 +23,26 @@ namespace trainyard {
 namespace {
 
 using Base = v1::DatasetService::WithCallbackMethod_UploadDataset<
-    v1::DatasetService::WithCallbackMethod_GetDataset<
-        v1::DatasetService::WithCallbackMethod_ListDatasets<
-            v1::DatasetService::WithCallbackMethod_PreviewDataset<
-                v1::DatasetService::WithCallbackMethod_DownloadDataset<
-                    v1::DatasetService::WithCallbackMethod_DeleteDataset<
-                        v1::DatasetService::Service>>>>>>;
+    v1::DatasetService::WithCallbackMethod_GetUpload<
+        v1::DatasetService::WithCallbackMethod_GetDataset<
+            v1::DatasetService::WithCallbackMethod_ListDatasets<
+                v1::DatasetService::WithCallbackMethod_PreviewDataset<
+                    v1::DatasetService::WithCallbackMethod_DownloadDataset<
+                        v1::DatasetService::WithCallbackMethod_DeleteDataset<
+                            v1::DatasetService::Service>>>>>>>;
 
 constexpr int32_t kDefaultPreviewRows = 10;
 constexpr int32_t kMaxPreviewRows = 1000;
 // Bytes of a preview; the answer must stay below the 4 MiB that clients take.
 constexpr size_t kMaxPreviewBytes = 2 << 20;
+constexpr size_t kMaxPreviewValueBytes = 1024;
+constexpr size_t kMaxPreviewRowBytes = 1 << 20;
+constexpr size_t kMessageOverhead = 6;  // of a message within another
+
+void FitDataset(v1::Dataset& dataset) {
+  if (!dataset.latest_version().has_table()) return;
+  FitSchema(*dataset.mutable_latest_version()->mutable_table());
+}
 
 // Takes the messages of UploadDataset.
 class DatasetSink final : public MessageSink<v1::UploadDatasetRequest, v1::Dataset> {
@@ -57,6 +67,7 @@ class DatasetSink final : public MessageSink<v1::UploadDatasetRequest, v1::Datas
     if (dataset.ok()) {
       LogInfo("data set stored", {{"dataset", dataset->latest_version().name()},
                                   {"bytes", absl::StrCat(dataset->latest_version().size_bytes())}});
+      FitDataset(*dataset);
     }
     return dataset;
   }
@@ -97,6 +108,7 @@ class DatasetService final : public Base {
   explicit DatasetService(const ServiceContext& context)
       : context_(context),
         upload_(Method("UploadDataset", RpcMetrics::Kind::kStream)),
+        get_upload_(Method("GetUpload", RpcMetrics::Kind::kUnary)),
         get_(Method("GetDataset", RpcMetrics::Kind::kUnary)),
         list_(Method("ListDatasets", RpcMetrics::Kind::kUnary)),
         preview_(Method("PreviewDataset", RpcMetrics::Kind::kUnary)),
@@ -108,6 +120,13 @@ class DatasetService final : public Base {
     return UploadReactor<v1::UploadDatasetRequest, v1::Dataset>::Start(
         *context_.pool, *context_.slow_pool, CallRecord(upload_),
         std::make_unique<DatasetSink>(*context_.datasets), response);
+  }
+
+  grpc::ServerUnaryReactor* GetUpload(grpc::CallbackServerContext* context,
+                                      const v1::GetUploadRequest* request,
+                                      v1::DatasetUpload* response) override {
+    return AnswerFrom(*context_.pool, context, CallRecord(get_upload_), response,
+                      [this, request] { return FindUpload(*request); });
   }
 
   grpc::ServerUnaryReactor* GetDataset(grpc::CallbackServerContext* context,
@@ -151,6 +170,7 @@ class DatasetService final : public Base {
     return context_.metrics->Method(absl::StrCat("DatasetService/", method), kind);
   }
 
+  absl::StatusOr<v1::DatasetUpload> FindUpload(const v1::GetUploadRequest& request) const;
   absl::StatusOr<v1::Dataset> Get(const v1::GetDatasetRequest& request) const;
   absl::StatusOr<v1::ListDatasetsResponse> List(const v1::ListDatasetsRequest& request) const;
   absl::StatusOr<v1::PreviewDatasetResponse> Preview(
@@ -161,6 +181,7 @@ class DatasetService final : public Base {
 
   const ServiceContext context_;
   RpcStats* const upload_;
+  RpcStats* const get_upload_;
   RpcStats* const get_;
   RpcStats* const list_;
   RpcStats* const preview_;
@@ -168,14 +189,28 @@ class DatasetService final : public Base {
   RpcStats* const delete_;
 };
 
+absl::StatusOr<v1::DatasetUpload> DatasetService::FindUpload(
+    const v1::GetUploadRequest& request) const {
+  Violations violations;
+  const ProjectName project = ParseName<ProjectName>("parent", request.parent(), violations);
+  if (!IsUuid(request.upload_id())) {
+    violations.Add("upload_id",
+                   absl::StrCat("is '", request.upload_id().substr(0, 80), "'; must be a UUID"));
+  }
+  if (!violations.empty()) return violations.ToStatus();
+  return context_.datasets->GetUpload(project, request.upload_id());
+}
+
 absl::StatusOr<v1::Dataset> DatasetService::Get(const v1::GetDatasetRequest& request) const {
   TY_ASSIGN_OR_RETURN(DatasetName name, RequireName<DatasetName>(request.name()));
   const int64_t version = std::exchange(name.version, 0);
   TY_ASSIGN_OR_RETURN(v1::Dataset dataset, context_.datasets->Get(name));
-  if (version == 0) return dataset;
-  name.version = version;
-  // Asked for one version, the data set is shown with that one.
-  TY_ASSIGN_OR_RETURN(*dataset.mutable_latest_version(), context_.datasets->GetVersion(name));
+  if (version != 0) {
+    name.version = version;
+    // Asked for one version, the data set is shown with that one.
+    TY_ASSIGN_OR_RETURN(*dataset.mutable_latest_version(), context_.datasets->GetVersion(name));
+  }
+  FitDataset(dataset);
   return dataset;
 }
 
@@ -206,10 +241,27 @@ absl::StatusOr<v1::ListDatasetsResponse> DatasetService::List(
     if (more) datasets.resize(static_cast<size_t>(count));
     v1::ListDatasetsResponse response;
     if (more) response.set_next_page_token(absl::WebSafeBase64Escape(datasets.back().name()));
-    for (v1::Dataset& dataset : datasets) *response.add_datasets() = std::move(dataset);
+    for (v1::Dataset& dataset : datasets) {
+      FitDataset(dataset);
+      *response.add_datasets() = std::move(dataset);
+    }
     return response;
   };
   return ListWithinLimit<v1::ListDatasetsResponse>(size, list);
+}
+
+// The first `columns` values of a row. All rows together have a bound, and so has each value; where
+// many long ones meet, the later ones are cut shorter.
+v1::PreviewRow TextsOf(const Table& table, int64_t row, int columns) {
+  v1::PreviewRow preview;
+  size_t left = kMaxPreviewRowBytes;
+  for (int column = 0; column < columns; ++column) {
+    std::string value = table.TextAt(row, column);
+    if (CutText(value, std::min(left, kMaxPreviewValueBytes))) preview.add_cut_values(column);
+    left -= value.size();
+    preview.add_values(std::move(value));
+  }
+  return preview;
 }
 
 absl::StatusOr<v1::PreviewDatasetResponse> DatasetService::Preview(
@@ -227,16 +279,15 @@ absl::StatusOr<v1::PreviewDatasetResponse> DatasetService::Preview(
   TY_ASSIGN_OR_RETURN(const std::shared_ptr<const Table> table, context_.datasets->OpenTable(name));
   v1::PreviewDatasetResponse response;
   *response.mutable_schema() = table->schema();
+  FitSchema(*response.mutable_schema());
   const int64_t count = request.row_count() == 0 ? kDefaultPreviewRows : request.row_count();
   const int64_t begin = std::min(request.first_row(), table->row_count());
   const int64_t end = begin + std::min(count, table->row_count() - begin);
   size_t bytes = response.ByteSizeLong();
   for (int64_t row = begin; row < end; ++row) {
-    v1::PreviewRow preview;
-    for (int column = 0; column < table->column_count(); ++column) {
-      preview.add_values(table->TextAt(row, column));
-    }
-    bytes += preview.ByteSizeLong();
+    // One row of the columns in the schema may be above the bound by itself.
+    v1::PreviewRow preview = TextsOf(*table, row, response.schema().columns_size());
+    bytes += preview.ByteSizeLong() + kMessageOverhead;
     if (bytes > kMaxPreviewBytes && row > begin) break;
     *response.add_rows() = std::move(preview);
   }

@@ -107,18 +107,28 @@ absl::Status TablePrediction::PredictBlock() {
 }
 
 absl::StatusOr<std::string> TablePrediction::Next(size_t max_bytes) {
-  std::string text;
-  const bool has_rows = rows_given_ < table_->row_count();
-  if (rows_given_ == block_begin_ + block_size_ && (has_rows || !header_given_)) {
+  std::string text = std::exchange(rest_, {});
+  const bool has_rows = rows_written_ < table_->row_count();
+  const bool block_ended = rows_written_ == block_begin_ + block_size_;
+  if (text.empty() && block_ended && (has_rows || !header_given_)) {
     if (absl::Status status = PredictBlock(); !status.ok()) return status;
   }
   if (!header_given_) text = Header(block_);
   header_given_ = true;
   const int64_t block_end = block_begin_ + block_size_;
-  // A line is given whole, so the last one may go over the bound.
-  while (rows_given_ < block_end && text.size() < max_bytes) {
-    AppendCsvRow(block_, rows_given_ - block_begin_, text);
-    ++rows_given_;
+  while (rows_written_ < block_end && text.size() < max_bytes) {
+    const size_t line = text.size();
+    AppendCsvRow(block_, rows_written_ - block_begin_, text);
+    ++rows_written_;
+    if (text.size() > max_bytes && line > 0) {
+      rest_ = text.substr(line);
+      text.resize(line);
+      return text;
+    }
+  }
+  if (text.size() > max_bytes) {
+    rest_ = text.substr(max_bytes);
+    text.resize(max_bytes);
   }
   return text;
 }

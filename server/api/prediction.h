@@ -21,11 +21,13 @@ class TablePrediction {
   TablePrediction(std::shared_ptr<const Predictor> model, std::shared_ptr<const Table> table,
                   int threads, int64_t block_rows = 65'536);
 
-  // The next lines, about `max_bytes` of them at most but at least one; empty at the end. Errors as
-  // Predictor::Predict.
+  // The next bytes, at most `max_bytes`; they end with a line unless one line is longer. Empty at
+  // the end. Errors as Predictor::Predict.
   absl::StatusOr<std::string> Next(size_t max_bytes);
-  // Rows whose lines Next has given.
-  int64_t rows_given() const { return rows_given_; }
+  // Rows whose lines Next has given to their end.
+  int64_t rows_given() const {
+    return rest_.empty() || rows_written_ == 0 ? rows_written_ : rows_written_ - 1;
+  }
 
  private:
   absl::Status PredictBlock();
@@ -37,7 +39,8 @@ class TablePrediction {
   Predictions block_;
   int64_t block_begin_ = 0;  // table row of the block's first
   int64_t block_size_ = 0;
-  int64_t rows_given_ = 0;
+  int64_t rows_written_ = 0;  // rows whose lines were given or are in `rest_`
+  std::string rest_;          // what did not fit of the last line
   bool header_given_ = false;
 };
 

@@ -54,7 +54,4 @@ absl::StatusOr<Response> ListWithinLimit(int32_t size, const List& list) {
   }
 }
 
-// Whether `text` is a UUID: 8-4-4-4-12 hexadecimal digits.
-bool IsUuid(std::string_view text);
-
 }  // namespace trainyard

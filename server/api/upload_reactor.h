@@ -66,6 +66,7 @@ class UploadReactor final : public grpc::ServerReadReactor<Request>,
 
  private:
   static constexpr int kSlots = 2;
+  static constexpr int kStoredAtOnce = 16;
 
   // Starts whatever can be done now.
   void Advance() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -73,30 +74,37 @@ class UploadReactor final : public grpc::ServerReadReactor<Request>,
     if (!storing_ && !error_.ok()) return End(error_);
     if (!storing_ && !filled_.empty()) {
       storing_ = true;
-      pool_.Submit([self = this->shared_from_this()] { self->StoreOne(); });
+      pool_.Submit([self = this->shared_from_this()] { self->StoreSome(); });
     } else if (!storing_ && no_more_) {
       storing_ = true;
       finish_pool_.Submit([self = this->shared_from_this()] { self->FinishSink(); });
     }
-    const bool may_read = error_.ok() && !no_more_ && !reading_;
-    if (may_read && static_cast<int>(filled_.size()) < kSlots) {
-      reading_ = true;
-      read_slot_ = filled_.empty() ? 0 : 1 - filled_.front();
-      this->StartRead(&slots_[read_slot_]);
-    }
+    ReadNext();
   }
 
-  void StoreOne() {
-    int slot = 0;
-    {
-      absl::MutexLock lock(&mutex_);
-      slot = filled_.front();
-    }
-    const absl::Status status = sink_->Accept(slots_[slot]);
+  // Reads into the slot that is free, if one is.
+  void ReadNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    const bool may_read = error_.ok() && !no_more_ && !reading_;
+    if (!may_read || static_cast<int>(filled_.size()) == kSlots) return;
+    reading_ = true;
+    read_slot_ = filled_.empty() ? 0 : 1 - filled_.front();
+    this->StartRead(&slots_[read_slot_]);
+  }
+
+  void StoreSome() {
     absl::MutexLock lock(&mutex_);
-    filled_.pop_front();
+    // A message that came meanwhile is stored without another trip through the pool, unless others
+    // have waited for this thread long enough.
+    for (int stored = 0; stored < kStoredAtOnce && !filled_.empty() && error_.ok(); ++stored) {
+      const int slot = filled_.front();
+      mutex_.Unlock();
+      const absl::Status status = sink_->Accept(slots_[slot]);
+      mutex_.Lock();
+      filled_.pop_front();
+      if (error_.ok()) error_ = status;
+      ReadNext();
+    }
     storing_ = false;
-    if (error_.ok()) error_ = status;
     Advance();
   }
 

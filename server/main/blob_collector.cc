@@ -1,5 +1,6 @@
 #include "server/main/blob_collector.h"
 
+#include <algorithm>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -7,12 +8,20 @@
 #include "server/telemetry/log.h"
 
 namespace trainyard {
+namespace {
 
-BlobCollector::BlobCollector(Catalogue& catalogue, BlobStore& blobs, absl::Duration delay,
-                             absl::Duration period)
-    : catalogue_(catalogue), blobs_(blobs), delay_(delay), period_(period), thread_([this] {
-        Run();
-      }) {}
+constexpr absl::Duration kUploadPeriod = absl::Minutes(10);
+
+}  // namespace
+
+BlobCollector::BlobCollector(Catalogue& catalogue, BlobStore& blobs, DatasetStore& datasets,
+                             absl::Duration delay, absl::Duration period)
+    : catalogue_(catalogue),
+      blobs_(blobs),
+      datasets_(datasets),
+      delay_(delay),
+      period_(period),
+      thread_([this] { Run(); }) {}
 
 BlobCollector::~BlobCollector() {
   {
@@ -28,15 +37,23 @@ void BlobCollector::RunSoon() {
 }
 
 void BlobCollector::Run() {
-  const auto asked = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return asked_ || stopping_; };
   while (true) {
     Collect();
+    WaitForTurn();
     absl::MutexLock lock(&mutex_);
-    mutex_.AwaitWithTimeout(absl::Condition(&asked), period_);
     // Deletions come in bursts.
     mutex_.AwaitWithTimeout(absl::Condition(&stopping_), delay_);
     if (stopping_) return;
     asked_ = false;
+  }
+}
+
+void BlobCollector::WaitForTurn() {
+  const auto asked = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return asked_ || stopping_; };
+  for (absl::Duration left = period_; left > absl::ZeroDuration(); left -= kUploadPeriod) {
+    datasets_.DropStaleUploads();
+    absl::MutexLock lock(&mutex_);
+    if (mutex_.AwaitWithTimeout(absl::Condition(&asked), std::min(left, kUploadPeriod))) return;
   }
 }
 

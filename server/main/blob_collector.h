@@ -1,4 +1,4 @@
-// Removes blobs that nothing refers to any more.
+// Removes blobs that nothing refers to any more, and uploads that nobody went on with.
 #pragma once
 
 #include <memory>
@@ -9,15 +9,16 @@
 #include "absl/time/time.h"
 #include "server/storage/blob_store.h"
 #include "server/storage/catalogue.h"
+#include "server/storage/dataset_store.h"
 
 namespace trainyard {
 
-// A thread that collects once at the start, a while after each RunSoon, and once a day. The
-// destructor waits for a collection that is running.
+// A thread that collects once at the start, a while after each RunSoon, and once a day, and drops
+// stale uploads every ten minutes. The destructor waits for a collection that is running.
 class BlobCollector {
  public:
-  BlobCollector(Catalogue& catalogue, BlobStore& blobs, absl::Duration delay = absl::Seconds(10),
-                absl::Duration period = absl::Hours(24));
+  BlobCollector(Catalogue& catalogue, BlobStore& blobs, DatasetStore& datasets,
+                absl::Duration delay = absl::Seconds(10), absl::Duration period = absl::Hours(24));
   ~BlobCollector();
   BlobCollector(const BlobCollector&) = delete;
   BlobCollector& operator=(const BlobCollector&) = delete;
@@ -28,9 +29,12 @@ class BlobCollector {
  private:
   void Run();
   void Collect();
+  // Returns when a collection is due.
+  void WaitForTurn();
 
   Catalogue& catalogue_;
   BlobStore& blobs_;
+  DatasetStore& datasets_;
   const absl::Duration delay_;
   const absl::Duration period_;
   absl::Mutex mutex_;

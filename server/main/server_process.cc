@@ -98,7 +98,7 @@ class Server final : public ServerProcess {
     capacity_ = CapacityOf(settings_, machine_, devices_);
     TY_RETURN_IF_ERROR(OpenStore(worker_binary));
     TY_RETURN_IF_ERROR(StartJobs(worker_binary, absl::StrCat("unix:", socket.string())));
-    collector_ = std::make_unique<BlobCollector>(*catalogue_, *blobs_);
+    collector_ = std::make_unique<BlobCollector>(*catalogue_, *blobs_, *datasets_);
     if (!settings_.metrics_listen.empty()) {
       TY_ASSIGN_OR_RETURN(metrics_endpoint_,
                           MetricsEndpoint::Start(settings_.metrics_listen, registry_, [this] {

@@ -69,6 +69,10 @@ absl::Status CheckUploadHeader(const v1::UploadDatasetHeader& header, int64_t ma
     violations.Add("header.sha256", absl::StrCat("is '", header.sha256().substr(0, 80),
                                                  "'; must be 64 lower-case hexadecimal digits"));
   }
+  if (!header.upload_id().empty() && !IsUuid(header.upload_id())) {
+    violations.Add("header.upload_id", absl::StrCat("is '", header.upload_id().substr(0, 80),
+                                                    "'; must be a UUID or not given"));
+  }
   CheckTexts(header, violations);
   CheckTableOptions(header.table(), violations);
   if (!violations.empty()) return violations.ToStatus();

@@ -7,6 +7,7 @@
 #include "core/base/status.h"
 #include "server/storage/dataset_header.h"
 #include "server/storage/dataset_upload.h"
+#include "server/storage/open_uploads.h"
 #include "server/storage/table_cache.h"
 
 namespace trainyard {
@@ -19,23 +20,21 @@ class CatalogueDatasetStore final : public DatasetStore {
   CatalogueDatasetStore(const Options& options, Catalogue& catalogue, BlobStore& blobs,
                         IngestTable ingest, Clock& clock)
       : max_dataset_bytes_(options.max_dataset_bytes),
-        parts_{catalogue, blobs, clock, TableCache(options.cache_folder, std::move(ingest))} {}
+        parts_{catalogue, blobs, clock, TableCache(options.cache_folder, std::move(ingest))},
+        open_uploads_(clock, options.keep_uploads_for, options.max_kept_uploads) {}
 
   absl::StatusOr<std::unique_ptr<DatasetUpload>> Begin(
       const v1::UploadDatasetHeader& header) override {
     TY_RETURN_IF_ERROR(CheckUploadHeader(header, max_dataset_bytes_));
-    TY_ASSIGN_OR_RETURN(const ProjectName project, ProjectName::Parse(header.parent()));
-    DatasetName name{project.project, header.dataset_id(), 0};
-    const absl::StatusOr<v1::Dataset> existing = parts_.catalogue.GetDataset(name);
-    if (existing.ok()) {
-      TY_RETURN_IF_ERROR(CheckDatasetKind(*existing, v1::Dataset::KIND_TABLE));
-    } else if (!absl::IsNotFound(existing.status())) {
-      return existing.status();
-    }
-    TY_ASSIGN_OR_RETURN(std::unique_ptr<BlobWriter> writer,
-                        parts_.blobs.Create(header.size_bytes()));
-    return MakeDatasetUpload(parts_, header, std::move(name), std::move(writer));
+    if (header.upload_id().empty()) return BeginNew(header);
+    return open_uploads_.Open(header, [&] { return BeginNew(header); });
   }
+
+  absl::StatusOr<v1::DatasetUpload> GetUpload(const ProjectName& project,
+                                              std::string_view upload_id) override {
+    return open_uploads_.Get(project.ToString(), upload_id);
+  }
+  void DropStaleUploads() override { open_uploads_.DropStale(); }
 
   absl::StatusOr<v1::Dataset> Get(const DatasetName& name) override {
     return parts_.catalogue.GetDataset(name);
@@ -90,6 +89,20 @@ class CatalogueDatasetStore final : public DatasetStore {
   }
 
  private:
+  absl::StatusOr<std::unique_ptr<DatasetUpload>> BeginNew(const v1::UploadDatasetHeader& header) {
+    TY_ASSIGN_OR_RETURN(const ProjectName project, ProjectName::Parse(header.parent()));
+    DatasetName name{project.project, header.dataset_id(), 0};
+    const absl::StatusOr<v1::Dataset> existing = parts_.catalogue.GetDataset(name);
+    if (existing.ok()) {
+      TY_RETURN_IF_ERROR(CheckDatasetKind(*existing, v1::Dataset::KIND_TABLE));
+    } else if (!absl::IsNotFound(existing.status())) {
+      return existing.status();
+    }
+    TY_ASSIGN_OR_RETURN(std::unique_ptr<BlobWriter> writer,
+                        parts_.blobs.Create(header.size_bytes()));
+    return MakeDatasetUpload(parts_, header, std::move(name), std::move(writer));
+  }
+
   absl::StatusOr<TableCache::Entry> OpenCache(const HeldFile& held) {
     absl::StatusOr<TableCache::Entry> entry =
         parts_.cache.Open(held.version.sha256(), held.version.table(), held.path);
@@ -124,6 +137,7 @@ class CatalogueDatasetStore final : public DatasetStore {
 
   const int64_t max_dataset_bytes_;
   DatasetParts parts_;
+  OpenUploads open_uploads_;  // uses `parts_`
 };
 
 }  // namespace

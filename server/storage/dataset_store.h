@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "core/data/table.h"
 #include "proto/schema/resource_names.h"
@@ -28,7 +29,7 @@ using IngestTable = std::function<absl::StatusOr<v1::TableSchema>(
     const std::filesystem::path& cache_file)>;
 
 // One upload in progress. Not thread-safe; methods may block on the disk. Destroying it before
-// Finish has succeeded leaves no trace.
+// Finish has succeeded leaves no trace, except of an upload with an id, which can be continued.
 class DatasetUpload {
  public:
   virtual ~DatasetUpload() = default;
@@ -37,6 +38,8 @@ class DatasetUpload {
   virtual absl::Status Append(const v1::FileChunk& chunk) = 0;
   // Verifies size and SHA-256, ingests, commits.
   virtual absl::StatusOr<v1::Dataset> Finish() = 0;
+  // Bytes appended so far: the offset of the next chunk.
+  virtual int64_t committed_bytes() const = 0;
 };
 
 // Thread-safe.
@@ -46,15 +49,25 @@ class DatasetStore {
     std::filesystem::path
         cache_folder;  // columnar caches; may be deleted at any time while stopped
     int64_t max_dataset_bytes = int64_t{64} << 30;
+    // How long, and how many, uploads with an id are kept after their call was cut off.
+    absl::Duration keep_uploads_for = absl::Hours(1);
+    int max_kept_uploads = 16;
   };
   static std::unique_ptr<DatasetStore> Create(const Options& options, Catalogue& catalogue,
                                               BlobStore& blobs, IngestTable ingest, Clock& clock);
   virtual ~DatasetStore() = default;
 
   // INVALID_ARGUMENT with violations (paths begin with `header.`), FAILED_PRECONDITION (other
-  // kind), UNIMPLEMENTED (a kind that this build does not take), RESOURCE_EXHAUSTED.
+  // kind), UNIMPLEMENTED (a kind that this build does not take), RESOURCE_EXHAUSTED. With an
+  // `upload_id` that is known the upload goes on where it was: see OpenUploads::Open for its
+  // errors.
   virtual absl::StatusOr<std::unique_ptr<DatasetUpload>> Begin(
       const v1::UploadDatasetHeader& header) = 0;
+  // An upload with an id that has not ended. NOT_FOUND when there is none.
+  virtual absl::StatusOr<v1::DatasetUpload> GetUpload(const ProjectName& project,
+                                                      std::string_view upload_id) = 0;
+  // Removes uploads that were not continued in time. Begin and GetUpload do so as well.
+  virtual void DropStaleUploads() = 0;
 
   virtual absl::StatusOr<v1::Dataset> Get(const DatasetName& name) = 0;
   virtual absl::StatusOr<v1::DatasetVersion> GetVersion(const DatasetName& name) = 0;

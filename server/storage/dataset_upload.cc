@@ -47,6 +47,8 @@ class Upload final : public DatasetUpload {
     return dataset;
   }
 
+  int64_t committed_bytes() const override { return writer_ ? writer_->size_bytes() : 0; }
+
  private:
   absl::Status AppendChunk(const v1::FileChunk& chunk) {
     const int64_t written = writer_->size_bytes();

@@ -274,17 +274,42 @@ class FakeDatasetService final : public v1::DatasetService::Service {
     const absl::MutexLock lock(&state_.mutex);
     const grpc::Status status = Enter(state_, "UploadDataset");
     if (!status.ok()) return status;
-    state_.upload_chunks.clear();
     v1::UploadDatasetRequest request;
     while (reader->Read(&request)) {
-      if (request.has_header()) state_.upload_header = request.header();
-      if (request.has_chunk()) state_.upload_chunks.push_back(request.chunk());
+      if (request.has_header()) {
+        const bool goes_on = state_.keeps_uploads &&
+                             request.header().upload_id() == state_.upload_header.upload_id();
+        if (!goes_on) state_.upload_chunks.clear();
+        state_.upload_header = request.header();
+      }
+      if (!request.has_chunk()) continue;
+      state_.upload_chunks.push_back(request.chunk());
+      if (state_.upload_cut_after_chunks == 0) continue;
+      if (--state_.upload_cut_after_chunks == 0) {
+        return grpc::Status(grpc::StatusCode::UNAVAILABLE, "cut");
+      }
     }
     const v1::UploadDatasetHeader& header = state_.upload_header;
     response->set_name(absl::StrCat(header.parent(), "/datasets/", header.dataset_id()));
     response->set_kind(header.kind());
     response->mutable_latest_version()->set_size_bytes(header.size_bytes());
     state_.datasets[response->name()] = *response;
+    return grpc::Status::OK;
+  }
+
+  grpc::Status GetUpload(grpc::ServerContext*, const v1::GetUploadRequest* request,
+                         v1::DatasetUpload* response) override {
+    const absl::MutexLock lock(&state_.mutex);
+    const grpc::Status status = Enter(state_, "GetUpload");
+    if (!status.ok()) return status;
+    if (!state_.keeps_uploads || request->upload_id() != state_.upload_header.upload_id()) {
+      return NotFound(request->upload_id());
+    }
+    int64_t committed = 0;
+    for (const v1::FileChunk& chunk : state_.upload_chunks) {
+      committed += static_cast<int64_t>(chunk.data().size());
+    }
+    response->set_committed_size_bytes(committed);
     return grpc::Status::OK;
   }
 

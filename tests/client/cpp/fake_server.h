@@ -64,6 +64,8 @@ struct FakeState {
   std::map<std::string, v1::Dataset> datasets;
   v1::UploadDatasetHeader upload_header;
   std::vector<v1::FileChunk> upload_chunks;
+  bool keeps_uploads = false;       // that were cut off, as a server that was not started anew
+  int upload_cut_after_chunks = 0;  // once; 0 for never
   std::string dataset_bytes;
   v1::Model model;
   std::vector<FakeModelFile> model_files;

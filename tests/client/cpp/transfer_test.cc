@@ -114,6 +114,31 @@ TEST_F(TransferTest, UploadIsRepeatedWholeAfterALostConnection) {
   EXPECT_EQ(server_.state().upload_chunks.size(), 3u);
 }
 
+TEST_F(TransferTest, UploadGoesOnWhereItWasCutOff) {
+  std::ofstream(Path("in.csv")) << data_;
+  server_.state().keeps_uploads = true;
+  server_.state().upload_cut_after_chunks = 2;
+  const auto dataset = client_->UploadDataset(Path("in.csv"), Header());
+  ASSERT_TRUE(dataset.ok()) << dataset.status();
+  const testing::FakeState& state = server_.state();
+  EXPECT_EQ(server_.state().calls["UploadDataset"], 2);
+  std::string received;
+  for (const v1::FileChunk& chunk : state.upload_chunks) {
+    EXPECT_EQ(chunk.offset(), static_cast<int64_t>(received.size())) << "sent twice or left out";
+    received += chunk.data();
+  }
+  EXPECT_EQ(received, data_);
+  EXPECT_EQ(state.upload_header.upload_id().size(), 36u);
+}
+
+TEST_F(TransferTest, UploadBeginsAnewWhereTheServerHasForgottenIt) {
+  std::ofstream(Path("in.csv")) << data_;
+  server_.state().upload_cut_after_chunks = 2;
+  ASSERT_TRUE(client_->UploadDataset(Path("in.csv"), Header()).ok());
+  EXPECT_EQ(server_.state().upload_chunks.size(), 3u);
+  EXPECT_EQ(server_.state().upload_chunks.front().offset(), 0);
+}
+
 TEST_F(TransferTest, UploadPassesRefusalsOnAndNamesLocalErrors) {
   std::ofstream(Path("in.csv")) << data_;
   Violations violations;

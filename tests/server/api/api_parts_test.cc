@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <fstream>
@@ -15,6 +16,7 @@
 #include "google/rpc/error_details.pb.h"
 #include "proto/schema/resource_names.h"
 #include "proto/schema/violations.h"
+#include "server/api/answer_size.h"
 #include "server/api/file_chunks.h"
 #include "server/api/job_id.h"
 #include "server/api/prediction.h"
@@ -99,6 +101,39 @@ TEST(RequestChecksTest, ListsStaySendable) {
       });
   EXPECT_EQ(sizes, (std::vector<int32_t>{1000, 500, 250}));
   EXPECT_LE(response->ByteSizeLong(), kMaxListBytes);
+}
+
+TEST(AnswerSizeTest, SchemasLoseLevelsBeforeColumns) {
+  v1::TableSchema schema;
+  for (int i = 0; i < 100; ++i) {
+    v1::ColumnSchema& column = *schema.add_columns();
+    column.set_name(absl::StrCat("column", i));
+    for (int k = 0; k < i; ++k) column.add_levels(std::string(50, 'x'));
+  }
+  v1::TableSchema small = schema;
+  FitSchema(small, schema.ByteSizeLong());
+  EXPECT_EQ(small.SerializeAsString(), schema.SerializeAsString());
+  FitSchema(small, 50'000);
+  EXPECT_LE(small.ByteSizeLong(), 50'100u);
+  EXPECT_EQ(small.columns_size(), 100);
+  int64_t left = 0;
+  for (const v1::ColumnSchema& column : small.columns()) left += column.levels_size();
+  EXPECT_EQ(small.omitted_level_count() + left, 100 * 99 / 2);
+  EXPECT_EQ(small.columns(10).levels_size(), 10) << "those with the most go first";
+  FitSchema(small, 500);
+  EXPECT_LE(small.ByteSizeLong(), 520u);
+  EXPECT_EQ(small.omitted_column_count() + small.columns_size(), 100);
+  EXPECT_GT(small.columns_size(), 10);
+}
+
+TEST(AnswerSizeTest, TextsAreCutBetweenCharacters) {
+  std::string text = "ab\u20acd";  // the third character has three bytes
+  EXPECT_FALSE(CutText(text, 6));
+  EXPECT_TRUE(CutText(text, 4));
+  EXPECT_EQ(text, "ab");
+  std::string binary(10, '\x80');
+  EXPECT_TRUE(CutText(binary, 5));
+  EXPECT_GE(binary.size(), 2u) << "what is no UTF-8 is cut somewhere";
 }
 
 TEST(RequestChecksTest, Uuids) {
@@ -218,6 +253,36 @@ TEST(TablePredictionTest, GivesAllRowsInBlocks) {
   EXPECT_EQ(all, expected);
   EXPECT_EQ(prediction.rows_given(), 25);
   EXPECT_EQ(model->blocks_, 3);
+}
+
+// Answers one text that is longer than a message may be.
+class LongWinded final : public Predictor {
+ public:
+  absl::StatusOr<Predictions> Predict(const Table& table, int) const override {
+    Predictions predictions;
+    predictions.columns.push_back({"prediction", {}, {}});
+    const auto rows = static_cast<size_t>(table.row_count());
+    predictions.columns[0].texts.assign(rows, std::string(1000, 'w'));
+    return predictions;
+  }
+};
+
+TEST(TablePredictionTest, NoPieceIsLargerThanAskedFor) {
+  TableColumn column;
+  column.name = "x";
+  column.numbers = {1, 2, 3};
+  TablePrediction prediction(std::make_shared<LongWinded>(), MakeTable({column}).value(), 1, 2);
+  std::string all;
+  while (true) {
+    const std::string piece = prediction.Next(400).value();
+    if (piece.empty()) break;
+    EXPECT_LE(piece.size(), 400u);
+    EXPECT_EQ(prediction.rows_given(), std::count(all.begin(), all.end(), '\n') +
+                                           std::count(piece.begin(), piece.end(), '\n') - 1);
+    all += piece;
+  }
+  const std::string line = std::string(1000, 'w') + "\n";
+  EXPECT_EQ(all, absl::StrCat("prediction\n", line, line, line));
 }
 
 TEST(PredictionCsvTest, QuotesAndRoundTrips) {

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <fstream>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/crc32c.h"
@@ -77,6 +78,21 @@ class DatasetServiceTest : public ::testing::Test {
       bytes += chunk.data();
     }
     return reader->Finish();
+  }
+
+  // The upload once it has `bytes` and, when its call has ended, the server knows that.
+  v1::DatasetUpload WaitForUpload(const std::string& id, size_t bytes) {
+    v1::GetUploadRequest request;
+    request.set_parent("projects/default");
+    request.set_upload_id(id);
+    v1::DatasetUpload upload;
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (std::chrono::steady_clock::now() < deadline) {
+      const grpc::Status status = Call(*datasets_, &Stub::GetUpload, request, upload);
+      if (status.ok() && upload.committed_size_bytes() == static_cast<int64_t>(bytes)) break;
+      std::this_thread::yield();
+    }
+    return upload;
   }
 
   TestServer server_;
@@ -301,6 +317,125 @@ TEST_F(DatasetServiceTest, DeleteIsRefusedWhileAJobUsesTheData) {
   request.set_name("projects/default/datasets/free/versions/1");
   EXPECT_THAT(FieldsOf(Call(*datasets_, &Stub::DeleteDataset, request, empty)),
               ElementsAre("name"));
+}
+
+// Answers about a table whose schema alone is larger than a message may be.
+TEST_F(DatasetServiceTest, AnswersAboutWideTablesStaySendable) {
+  constexpr int kColumns = 3000;
+  std::string text;
+  for (int i = 0; i < kColumns; ++i) absl::StrAppend(&text, i == 0 ? "" : ",", "column", i);
+  text += "\n";
+  for (int row = 0; row < 6; ++row) {
+    for (int i = 0; i < kColumns; ++i) {
+      absl::StrAppend(&text, i == 0 ? "" : ",", "r", row, "c", i, std::string(300, 'x'));
+    }
+    text += "\n";
+  }
+  ASSERT_GT(text.size(), size_t{5} << 20);
+  const v1::Dataset uploaded = MustUpload("wide", text);
+  const v1::TableSchema& schema = uploaded.latest_version().table();
+  EXPECT_EQ(schema.columns_size(), kColumns);
+  EXPECT_GT(schema.omitted_level_count(), 0);
+  EXPECT_EQ(schema.omitted_column_count(), 0);
+  EXPECT_LT(uploaded.ByteSizeLong(), size_t{2} << 20);
+
+  v1::GetDatasetRequest get;
+  get.set_name(uploaded.name());
+  v1::Dataset dataset;
+  ASSERT_TRUE(Call(*datasets_, &Stub::GetDataset, get, dataset).ok());
+  MustUpload("wide2", text);
+  MustUpload("wide3", text);
+  v1::ListDatasetsRequest list;
+  list.set_parent("projects/default");
+  std::vector<std::string> names;
+  do {
+    v1::ListDatasetsResponse page;
+    const grpc::Status status = Call(*datasets_, &Stub::ListDatasets, list, page);
+    ASSERT_TRUE(status.ok()) << status.error_message();
+    ASSERT_GT(page.datasets_size(), 0);
+    for (const v1::Dataset& one : page.datasets()) names.push_back(one.name());
+    list.set_page_token(page.next_page_token());
+  } while (!list.page_token().empty());
+  EXPECT_EQ(names.size(), 3u);
+
+  v1::PreviewDatasetRequest preview;
+  preview.set_name(uploaded.name());
+  v1::PreviewDatasetResponse rows;
+  const grpc::Status status = Call(*datasets_, &Stub::PreviewDataset, preview, rows);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_LT(rows.ByteSizeLong(), size_t{4} << 20);
+  ASSERT_GT(rows.rows_size(), 0);
+  EXPECT_EQ(rows.rows(0).values_size(), kColumns);
+  EXPECT_THAT(rows.rows(0).values(7), HasSubstr("r0c7x"));
+}
+
+TEST_F(DatasetServiceTest, PreviewCutsLongValuesAndSaysWhich) {
+  // 1024 is in the middle of a two-byte character of the second value.
+  std::string accents = "a";
+  for (int i = 0; i < 600; ++i) accents += "\u00e9";
+  MustUpload("long", absl::StrCat("short,accents,long\nx,", accents, ",", std::string(5000, 'y'),
+                                  "\nz,w,v\n"));
+  v1::PreviewDatasetRequest request;
+  request.set_name("projects/default/datasets/long");
+  v1::PreviewDatasetResponse response;
+  ASSERT_TRUE(Call(*datasets_, &Stub::PreviewDataset, request, response).ok());
+  ASSERT_EQ(response.rows_size(), 2);
+  EXPECT_THAT(response.rows(0).cut_values(), ElementsAre(1, 2));
+  EXPECT_EQ(response.rows(0).values(0), "x");
+  EXPECT_EQ(response.rows(0).values(1), accents.substr(0, 1023));
+  EXPECT_EQ(response.rows(0).values(2), std::string(1024, 'y'));
+  EXPECT_THAT(response.rows(1).cut_values(), ElementsAre());
+}
+
+TEST_F(DatasetServiceTest, UploadGoesOnAfterACut) {
+  const std::string table = SmallTable(20'000);
+  const size_t half = table.size() / 2;
+  v1::UploadDatasetHeader header = HeaderOf("resumed", table);
+  header.set_upload_id("0b7e9f5e-1c0f-4e8e-9a53-4f60f6a3d001");
+  {
+    grpc::ClientContext context;
+    v1::Dataset dataset;
+    const auto writer = datasets_->UploadDataset(&context, &dataset);
+    ASSERT_TRUE(writer->Write(Header(header)));
+    ASSERT_TRUE(writer->Write(Chunk(ChunkOf(table.substr(0, half), 0))));
+    const v1::DatasetUpload sent = WaitForUpload(header.upload_id(), half);
+    EXPECT_FALSE(sent.has_expire_time());
+    EXPECT_EQ(sent.size_bytes(), static_cast<int64_t>(table.size()));
+    context.TryCancel();
+    writer->Finish();
+  }
+  EXPECT_EQ(WaitForUpload(header.upload_id(), half).committed_size_bytes(),
+            static_cast<int64_t>(half));
+  v1::UploadDatasetHeader other = header;
+  other.set_dataset_id("other");
+  EXPECT_EQ(Send({Header(other)}).error_code(), grpc::StatusCode::ALREADY_EXISTS);
+  const auto rest = Chunk(ChunkOf(table.substr(half), static_cast<int64_t>(half)));
+  const grpc::Status status = Send({Header(header), rest});
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  v1::GetUploadRequest get;
+  get.set_parent("projects/default");
+  get.set_upload_id(header.upload_id());
+  v1::DatasetUpload upload;
+  EXPECT_EQ(Call(*datasets_, &Stub::GetUpload, get, upload).error_code(),
+            grpc::StatusCode::NOT_FOUND)
+      << "it has ended";
+  v1::DownloadDatasetRequest download;
+  download.set_name("projects/default/datasets/resumed");
+  std::string bytes;
+  v1::FileChunk first;
+  ASSERT_TRUE(Download(download, bytes, first).ok());
+  EXPECT_EQ(bytes, table);
+}
+
+TEST_F(DatasetServiceTest, UploadIdsAreUuids) {
+  v1::UploadDatasetHeader header = HeaderOf("x", "a\n1\n");
+  header.set_upload_id("mine");
+  EXPECT_THAT(FieldsOf(Send({Header(header)})), ElementsAre("header.upload_id"));
+  v1::GetUploadRequest get;
+  get.set_upload_id("mine");
+  v1::DatasetUpload upload;
+  EXPECT_THAT(FieldsOf(Call(*datasets_, &Stub::GetUpload, get, upload)),
+              UnorderedElementsAre("parent", "upload_id"));
 }
 
 }  // namespace
