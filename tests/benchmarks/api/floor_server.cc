@@ -1,5 +1,8 @@
 #include "tests/benchmarks/api/floor_server.h"
 
+#include <mutex>
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "tests/server/api/worker_player.h"
 #include "trainyard/v1/dataset_service.grpc.pb.h"
@@ -38,12 +41,29 @@ class BareWriter final : public grpc::ServerWriteReactor<v1::WatchJobResponse> {
   v1::WatchJobResponse response_;
 };
 
-class BareStream final
-    : public v1::JobService::WithCallbackMethod_WatchJob<v1::JobService::Service> {
+class BareJobs final : public v1::JobService::WithCallbackMethod_WatchJob<
+                           v1::JobService::WithCallbackMethod_CreateJob<v1::JobService::Service>> {
+ public:
+  explicit BareJobs(std::function<void()> on_create) : on_create_(std::move(on_create)) {}
+
   grpc::ServerWriteReactor<v1::WatchJobResponse>* WatchJob(
       grpc::CallbackServerContext*, const v1::WatchJobRequest* request) override {
     return new BareWriter(request->from_sequence());
   }
+  grpc::ServerUnaryReactor* CreateJob(grpc::CallbackServerContext* context,
+                                      const v1::CreateJobRequest*, v1::Job*) override {
+    {
+      const std::lock_guard lock(mutex_);
+      on_create_();
+    }
+    auto* reactor = context->DefaultReactor();
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
+  }
+
+ private:
+  std::mutex mutex_;
+  const std::function<void()> on_create_;
 };
 
 class BareReader final : public grpc::ServerReadReactor<v1::UploadDatasetRequest> {
@@ -70,27 +90,32 @@ class BareUpload final
 }  // namespace
 
 struct FloorServer::State {
+  explicit State(std::function<void()> on_create) : jobs(std::move(on_create)) {}
+
   EmptyUnary unary;
-  BareStream stream;
+  BareJobs jobs;
   BareUpload upload;
   std::unique_ptr<grpc::Server> server;
   std::shared_ptr<grpc::Channel> channel;
+  std::string address;
 };
 
-FloorServer::FloorServer() : state_(std::make_unique<State>()) {
+FloorServer::FloorServer(std::function<void()> on_create)
+    : state_(std::make_unique<State>(std::move(on_create))) {
   grpc::ServerBuilder builder;
   int port = 0;
   builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
   builder.RegisterService(&state_->unary);
-  builder.RegisterService(&state_->stream);
+  builder.RegisterService(&state_->jobs);
   builder.RegisterService(&state_->upload);
   state_->server = builder.BuildAndStart();
-  state_->channel =
-      grpc::CreateChannel(absl::StrCat("127.0.0.1:", port), grpc::InsecureChannelCredentials());
+  state_->address = absl::StrCat("127.0.0.1:", port);
+  state_->channel = grpc::CreateChannel(state_->address, grpc::InsecureChannelCredentials());
 }
 
 FloorServer::~FloorServer() { state_->server->Shutdown(); }
 
 std::shared_ptr<grpc::Channel> FloorServer::channel() const { return state_->channel; }
+const std::string& FloorServer::address() const { return state_->address; }
 
 }  // namespace trainyard

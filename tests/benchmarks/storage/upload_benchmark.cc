@@ -1,4 +1,4 @@
-// Storing a data set beside its floor: writing the same bytes to a file and fsync.
+// Storing a data set beside its floor: writing the same bytes in the same way and fsync.
 #include <algorithm>
 #include <fstream>
 
@@ -30,7 +30,8 @@ void FloorWriteAndSync(benchmark::State& state) {
   const TempFolder folder;
   const std::string piece = MakePiece();
   for (auto _ : state) {
-    auto file = FileSystem::Real().Create(folder.path() / "file", 0).value();
+    auto file =
+        FileSystem::Real().Create(folder.path() / "file", state.range(0) * kPieceBytes).value();
     for (int64_t i = 0; i < state.range(0); ++i) {
       if (!file->Append(piece).ok()) return state.SkipWithError("write failed");
     }
