@@ -101,7 +101,7 @@ absl::StatusOr<v1::Dataset> Client::UploadDataset(const std::string& path,
     if (!absl::IsUnavailable(status) || attempts >= impl_->options.retry.max_attempts) {
       return status;
     }
-    absl::SleepFor(backoff.Next(RequestedDelay(status)));
+    impl_->WaitForServer(backoff.Next(RequestedDelay(status)));
     const int64_t committed = impl_->CommittedBytes(header);
     if (committed > offset) {  // something arrived: the next failure is a first one again
       attempts = 0;
