@@ -16,25 +16,26 @@ BlobCollector::BlobCollector(Catalogue& catalogue, BlobStore& blobs, absl::Durat
 
 BlobCollector::~BlobCollector() {
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     stopping_ = true;
   }
   thread_.join();
 }
 
 void BlobCollector::RunSoon() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   asked_ = true;
 }
 
 void BlobCollector::Run() {
   const auto asked = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return asked_ || stopping_; };
+  const auto stopping = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return stopping_; };
   while (true) {
     Collect();
-    absl::MutexLock lock(&mutex_);
-    mutex_.AwaitWithTimeout(absl::Condition(&asked), period_);
+    MutexLock lock(&mutex_);
+    mutex_.AwaitWithTimeout(asked, period_);
     // Deletions come in bursts.
-    mutex_.AwaitWithTimeout(absl::Condition(&stopping_), delay_);
+    mutex_.AwaitWithTimeout(stopping, delay_);
     if (stopping_) return;
     asked_ = false;
   }
