@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
+#include "core/base/mutex.h"
 #include "core/base/status.h"
 
 namespace trainyard {
@@ -69,11 +69,11 @@ class DirectFile final : public WritableFile {
 
   // Makes `piece_` an empty one; waits until one is free. Fails when an earlier one failed.
   absl::Status TakePiece() {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     const auto ready = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
       return !status_.ok() || !free_.empty() || made_ < kPieces;
     };
-    mutex_.Await(absl::Condition(&ready));
+    mutex_.Await(ready);
     TY_RETURN_IF_ERROR(status_);
     filled_ = 0;
     if (!free_.empty()) {
@@ -88,7 +88,7 @@ class DirectFile final : public WritableFile {
   }
 
   void SubmitPiece() {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     full_.push_back(std::move(piece_));
     if (!thread_.joinable()) thread_ = std::thread([this] { WritePieces(); });
   }
@@ -98,9 +98,9 @@ class DirectFile final : public WritableFile {
     const auto has_work = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
       return stopping_ || !full_.empty();
     };
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     while (true) {
-      mutex_.Await(absl::Condition(&has_work));
+      mutex_.Await(has_work);
       if (full_.empty()) return;
       Memory piece = std::move(full_.front());
       full_.pop_front();
@@ -117,7 +117,7 @@ class DirectFile final : public WritableFile {
 
   void StopThread() {
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       stopping_ = true;
     }
     if (thread_.joinable()) thread_.join();
@@ -127,7 +127,7 @@ class DirectFile final : public WritableFile {
   absl::Status EndDirectWriting() {
     if (synced_) return absl::OkStatus();
     StopThread();
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     TY_RETURN_IF_ERROR(status_);
     LeaveDirectMode();
     if (piece_ != nullptr) {
@@ -175,7 +175,7 @@ class DirectFile final : public WritableFile {
   Memory piece_;         // the one being filled
   size_t filled_ = 0;
 
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::deque<Memory> full_ ABSL_GUARDED_BY(mutex_);
   std::vector<Memory> free_ ABSL_GUARDED_BY(mutex_);
   int made_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -10,7 +10,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
-#include "absl/synchronization/mutex.h"
+#include "core/base/mutex.h"
 #include "core/data/short_text_codes.h"
 
 namespace trainyard {
@@ -42,7 +42,7 @@ class LevelSet {
 
  private:
   const int64_t max_levels_;
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   std::deque<std::string> texts_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<absl::string_view, int32_t> codes_ ABSL_GUARDED_BY(mutex_);
   bool overflowed_ ABSL_GUARDED_BY(mutex_) = false;

@@ -17,7 +17,7 @@ JobIdSource::JobIdSource(Clock& clock, uint64_t seed) : clock_(clock), random_(s
 std::string JobIdSource::Next() {
   const auto milliseconds =
       static_cast<uint64_t>(std::max<int64_t>(0, absl::ToUnixMillis(clock_.Now())));
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   const uint64_t random = random_() >> (64 - kRandomBits);
   last_ = std::max((milliseconds << kRandomBits) | random, last_ + 1);
   std::string id(1 + kDigits, 'j');

@@ -6,8 +6,8 @@
 #include <string>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "core/base/clock.h"
+#include "core/base/mutex.h"
 
 namespace trainyard {
 
@@ -22,7 +22,7 @@ class JobIdSource {
 
  private:
   Clock& clock_;
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::mt19937_64 random_ ABSL_GUARDED_BY(mutex_);
   uint64_t last_ ABSL_GUARDED_BY(mutex_) = 0;
 };

@@ -107,12 +107,12 @@ void PredictReactor::OnWriteDone(bool ok) {
 }
 
 void PredictReactor::OnCancel() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   cancelled_ = true;
 }
 
 bool PredictReactor::cancelled() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return cancelled_;
 }
 

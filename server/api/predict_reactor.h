@@ -8,7 +8,7 @@
 #include <string>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
+#include "core/base/mutex.h"
 #include "server/api/call.h"
 #include "server/api/prediction.h"
 #include "trainyard/v1/model_service.pb.h"
@@ -66,7 +66,7 @@ class PredictReactor final
   std::string input_;
   std::unique_ptr<TablePrediction> prediction_;
 
-  absl::Mutex mutex_;
+  Mutex mutex_;
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

@@ -6,7 +6,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
+#include "core/base/mutex.h"
 #include "server/api/call.h"
 
 namespace trainyard {
@@ -49,7 +49,7 @@ class StreamReactor final : public grpc::ServerWriteReactor<Message>,
     pool_.Submit([self = this->shared_from_this()] { self->Step(); });
   }
   void OnCancel() override {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     cancelled_ = true;
   }
   void OnDone() override { self_.reset(); }
@@ -57,7 +57,7 @@ class StreamReactor final : public grpc::ServerWriteReactor<Message>,
  private:
   void Step() {
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       if (cancelled_) return End(CallCancelledError());
     }
     message_.Clear();
@@ -75,7 +75,7 @@ class StreamReactor final : public grpc::ServerWriteReactor<Message>,
   const CallRecord record_;
   std::unique_ptr<MessageSource<Message>> source_;
   Message message_;
-  absl::Mutex mutex_;
+  Mutex mutex_;
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
   std::shared_ptr<StreamReactor> self_;
 };

@@ -7,7 +7,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
+#include "core/base/mutex.h"
 #include "server/api/call.h"
 
 namespace trainyard {
@@ -38,7 +38,7 @@ class UploadReactor final : public grpc::ServerReadReactor<Request>,
     auto reactor = std::make_shared<UploadReactor>(pool, finish_pool, record, response);
     reactor->self_ = reactor;
     reactor->sink_ = std::move(sink);
-    absl::MutexLock lock(&reactor->mutex_);
+    MutexLock lock(&reactor->mutex_);
     reactor->Advance();
     return reactor.get();
   }
@@ -48,7 +48,7 @@ class UploadReactor final : public grpc::ServerReadReactor<Request>,
       : pool_(pool), finish_pool_(finish_pool), record_(record), response_(response) {}
 
   void OnReadDone(bool ok) override {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     reading_ = false;
     if (ok) {
       filled_.push_back(read_slot_);
@@ -58,7 +58,7 @@ class UploadReactor final : public grpc::ServerReadReactor<Request>,
     Advance();
   }
   void OnCancel() override {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (error_.ok()) error_ = CallCancelledError();
     Advance();
   }
@@ -92,7 +92,7 @@ class UploadReactor final : public grpc::ServerReadReactor<Request>,
   }
 
   void StoreSome() {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     // A message that came meanwhile is stored without another trip through the pool, unless others
     // have waited for this thread long enough.
     for (int stored = 0; stored < kStoredAtOnce && !filled_.empty() && error_.ok(); ++stored) {
@@ -110,12 +110,12 @@ class UploadReactor final : public grpc::ServerReadReactor<Request>,
 
   void FinishSink() {
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       if (!error_.ok()) return End(error_);
     }
     absl::StatusOr<Response> answer = sink_->Finish();
     if (answer.ok()) *response_ = *std::move(answer);
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     End(answer.status());
   }
 
@@ -132,7 +132,7 @@ class UploadReactor final : public grpc::ServerReadReactor<Request>,
   Response* const response_;
   std::unique_ptr<Sink> sink_;
   Request slots_[kSlots];
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::deque<int> filled_ ABSL_GUARDED_BY(mutex_);  // slots that wait to be stored, in order
   int read_slot_ ABSL_GUARDED_BY(mutex_) = 0;
   bool reading_ ABSL_GUARDED_BY(mutex_) = false;

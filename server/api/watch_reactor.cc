@@ -35,7 +35,7 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* WatchReactor::Start(
   auto reactor =
       std::make_shared<WatchReactor>(pool, record, heartbeat_interval, std::move(reader));
   reactor->self_ = reactor;
-  absl::MutexLock lock(&reactor->mutex_);
+  MutexLock lock(&reactor->mutex_);
   reactor->SetAlarm();
   reactor->ReadSoon();
   return reactor.get();
@@ -64,7 +64,7 @@ void WatchReactor::Read() {
       if (const auto self = weak.lock()) self->OnReady();
     });
   }
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (cancelled_) return End(CallCancelledError());
   if (!batch.ok()) return End(batch.status());
   newest_sequence_ = batch->newest_sequence;
@@ -86,7 +86,7 @@ void WatchReactor::Write(grpc::ByteBuffer message) {
 }
 
 void WatchReactor::OnWriteDone(bool ok) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   message_.Clear();
   if (!ok || cancelled_) return End(CallCancelledError());
   if (last_) return End(absl::OkStatus());
@@ -94,7 +94,7 @@ void WatchReactor::OnWriteDone(bool ok) {
 }
 
 void WatchReactor::OnReady() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   ready_ = true;
   if (state_ == State::kIdle) ReadSoon();
 }
@@ -109,7 +109,7 @@ void WatchReactor::SetAlarm() {
 }
 
 void WatchReactor::OnAlarm() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (state_ == State::kEnded) return;
   const bool silent = absl::Now() - last_write_ >= heartbeat_interval_;
   if (silent && state_ == State::kIdle) Write(Heartbeat(newest_sequence_));
@@ -119,7 +119,7 @@ void WatchReactor::OnAlarm() {
 }
 
 void WatchReactor::OnCancel() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   cancelled_ = true;
   if (state_ == State::kIdle) End(CallCancelledError());
 }
@@ -134,7 +134,7 @@ void WatchReactor::OnDone() {
   reader_.reset();
   std::unique_ptr<grpc::Alarm> alarm;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     alarm = std::move(alarm_);
   }
   alarm.reset();

@@ -7,8 +7,8 @@
 #include <memory>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "core/base/mutex.h"
 #include "server/api/call.h"
 #include "server/scheduler/event_log.h"
 
@@ -50,7 +50,7 @@ class WatchReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   std::unique_ptr<EventReader> reader_;  // used in kReading only
   std::shared_ptr<WatchReactor> self_;
 
-  absl::Mutex mutex_;
+  Mutex mutex_;
   State state_ ABSL_GUARDED_BY(mutex_) = State::kReading;
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
   bool ready_ ABSL_GUARDED_BY(mutex_) = true;  // the reader may have something

@@ -10,26 +10,26 @@ WorkerPool::WorkerPool(int threads, int64_t max_waiting) : max_waiting_(max_wait
 
 WorkerPool::~WorkerPool() {
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     stopping_ = true;
   }
   for (std::thread& thread : threads_) thread.join();
 }
 
 bool WorkerPool::TrySubmit(std::function<void()> task) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (static_cast<int64_t>(tasks_.size()) >= max_waiting_) return false;
   tasks_.push_back(std::move(task));
   return true;
 }
 
 void WorkerPool::Submit(std::function<void()> task) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   tasks_.push_back(std::move(task));
 }
 
 int64_t WorkerPool::waiting() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return static_cast<int64_t>(tasks_.size());
 }
 
@@ -40,8 +40,8 @@ void WorkerPool::Run() {
   while (true) {
     std::function<void()> task;
     {
-      absl::MutexLock lock(&mutex_);
-      mutex_.Await(absl::Condition(&has_work));
+      MutexLock lock(&mutex_);
+      mutex_.Await(has_work);
       if (tasks_.empty()) return;
       task = std::move(tasks_.front());
       tasks_.pop_front();

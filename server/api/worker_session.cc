@@ -37,7 +37,7 @@ void WorkerSession::OnReadDone(bool ok) {
     protocol_error_ = absl::IsInvalidArgument(status);
     return Close(status);
   }
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (!ended_) StartRead(&incoming_);
 }
 
@@ -69,7 +69,7 @@ absl::Status WorkerSession::Open(const v1::Hello& hello) {
 }
 
 void WorkerSession::Send(v1::ServerMessage message) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (closing_ || ended_) return;
   // An acknowledgement includes all before it: the queue of a worker that does not read stays
   // short.
@@ -82,7 +82,7 @@ void WorkerSession::Send(v1::ServerMessage message) {
 }
 
 void WorkerSession::Close(absl::Status status) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (closing_ || ended_) return;
   closing_ = true;
   status_ = std::move(status);
@@ -106,7 +106,7 @@ void WorkerSession::Advance() {
 }
 
 void WorkerSession::OnWriteDone(bool ok) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   writing_ = false;
   if (!ok) {
     outgoing_.clear();

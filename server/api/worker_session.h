@@ -8,7 +8,7 @@
 #include <memory>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
+#include "core/base/mutex.h"
 #include "server/api/call.h"
 #include "server/scheduler/job_manager.h"
 #include "trainyard/v1/worker_service.pb.h"
@@ -51,7 +51,7 @@ class WorkerSession final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grp
   int64_t session_ = kNoSession;
   bool protocol_error_ = false;
 
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::deque<v1::ServerMessage> outgoing_ ABSL_GUARDED_BY(mutex_);
   grpc::ByteBuffer writing_bytes_ ABSL_GUARDED_BY(mutex_);
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;

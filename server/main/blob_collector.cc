@@ -25,24 +25,25 @@ BlobCollector::BlobCollector(Catalogue& catalogue, BlobStore& blobs, DatasetStor
 
 BlobCollector::~BlobCollector() {
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     stopping_ = true;
   }
   thread_.join();
 }
 
 void BlobCollector::RunSoon() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   asked_ = true;
 }
 
 void BlobCollector::Run() {
+  const auto stopping = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return stopping_; };
   while (true) {
     Collect();
     WaitForTurn();
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     // Deletions come in bursts.
-    mutex_.AwaitWithTimeout(absl::Condition(&stopping_), delay_);
+    mutex_.AwaitWithTimeout(stopping, delay_);
     if (stopping_) return;
     asked_ = false;
   }
@@ -52,8 +53,8 @@ void BlobCollector::WaitForTurn() {
   const auto asked = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return asked_ || stopping_; };
   for (absl::Duration left = period_; left > absl::ZeroDuration(); left -= kUploadPeriod) {
     datasets_.DropStaleUploads();
-    absl::MutexLock lock(&mutex_);
-    if (mutex_.AwaitWithTimeout(absl::Condition(&asked), std::min(left, kUploadPeriod))) return;
+    MutexLock lock(&mutex_);
+    if (mutex_.AwaitWithTimeout(asked, std::min(left, kUploadPeriod))) return;
   }
 }
 

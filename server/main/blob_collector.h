@@ -5,8 +5,8 @@
 #include <thread>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "core/base/mutex.h"
 #include "server/storage/blob_store.h"
 #include "server/storage/catalogue.h"
 #include "server/storage/dataset_store.h"
@@ -37,7 +37,7 @@ class BlobCollector {
   DatasetStore& datasets_;
   const absl::Duration delay_;
   const absl::Duration period_;
-  absl::Mutex mutex_;
+  Mutex mutex_;
   bool asked_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;

@@ -5,7 +5,7 @@
 namespace trainyard {
 
 std::optional<v1::Job> EndedJobs::Find(const std::string& name) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   auto found = by_name_.find(name);
   if (found == by_name_.end()) return std::nullopt;
   entries_.splice(entries_.begin(), entries_, found->second);
@@ -15,7 +15,7 @@ std::optional<v1::Job> EndedJobs::Find(const std::string& name) {
 }
 
 void EndedJobs::Put(const v1::Job& job) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   PutLocked(job);
 }
 
@@ -39,7 +39,7 @@ void EndedJobs::PutLocked(const v1::Job& job) {
 }
 
 void EndedJobs::Remove(const std::string& name) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   ++version_;
   auto found = by_name_.find(name);
   if (found == by_name_.end()) return;
@@ -49,12 +49,12 @@ void EndedJobs::Remove(const std::string& name) {
 }
 
 int64_t EndedJobs::version() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return version_;
 }
 
 void EndedJobs::PutRead(const v1::Job& job, int64_t version) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (version == version_) PutLocked(job);
 }
 

@@ -1,5 +1,6 @@
 #include <utility>
 
+#include "core/base/mutex.h"
 #include "server/scheduler/job_event_log.h"
 
 namespace trainyard {
@@ -10,7 +11,7 @@ std::shared_ptr<JobEventLog> EventLogs::Open(const JobName& job, int64_t newest_
   std::shared_ptr<JobEventLog> log;
   absl::Status closed;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     Slot& slot = logs_[name];
     log = slot.log.lock();
     if (log != nullptr) return log;
@@ -24,7 +25,7 @@ std::shared_ptr<JobEventLog> EventLogs::Open(const JobName& job, int64_t newest_
 
 std::shared_ptr<JobEventLog> EventLogs::Find(const JobName& job) {
   const std::string name = job.ToString();
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   auto found = logs_.find(name);
   return found == logs_.end() ? nullptr : found->second.log.lock();
 }
@@ -32,7 +33,7 @@ std::shared_ptr<JobEventLog> EventLogs::Find(const JobName& job) {
 void EventLogs::Close(const JobName& job, const absl::Status& status) {
   std::shared_ptr<JobEventLog> log;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     auto found = logs_.find(job.ToString());
     if (found == logs_.end()) return;
     log = found->second.log.lock();
@@ -44,7 +45,7 @@ void EventLogs::Close(const JobName& job, const absl::Status& status) {
 void EventLogs::CloseAll(const absl::Status& status) {
   std::vector<std::shared_ptr<JobEventLog>> open;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     closed_ = status;
     for (const auto& [name, slot] : logs_) {
       if (auto log = slot.log.lock()) open.push_back(std::move(log));
@@ -54,12 +55,12 @@ void EventLogs::CloseAll(const absl::Status& status) {
 }
 
 int64_t EventLogs::memory_bytes() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return total_bytes_;
 }
 
 void EventLogs::Account(JobEventLog* log) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   const int64_t bytes = log->memory_bytes();
   auto [entry, added] = usage_.try_emplace(log);
   if (!added) idle_order_.erase(entry->second.position);
@@ -77,7 +78,7 @@ void EventLogs::Account(JobEventLog* log) {
 }
 
 void EventLogs::Forget(const std::string& name, JobEventLog* log) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   auto found = logs_.find(name);
   if (found != logs_.end() && found->second.key == log) logs_.erase(found);
   auto usage = usage_.find(log);

@@ -2,7 +2,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/notification.h"
+#include "core/base/mutex.h"
+#include "core/base/notification.h"
 #include "core/base/secret.h"
 #include "core/base/sha256.h"
 #include "core/base/status.h"
@@ -53,7 +54,7 @@ absl::StatusOr<JobRecord*> JobManagerImpl::FindArtifactAttempt(const v1::Artifac
 }
 
 absl::Status JobManagerImpl::AuthoriseArtifact(const v1::ArtifactHeader& header) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   TY_ASSIGN_OR_RETURN(JobRecord * record, FindArtifactAttempt(header));
   // Stored while the file arrives.
   if (header.kind() == v1::ArtifactHeader::KIND_MODEL_FILE) BeginUploadNote(*record);
@@ -79,7 +80,7 @@ absl::Status JobManagerImpl::AddArtifact(const v1::ArtifactHeader& header, const
     return StoreCheckpoint(header, blob, std::move(hold));
   }
   TY_RETURN_IF_ERROR(NoteUpload(header));
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   TY_ASSIGN_OR_RETURN(JobRecord * record, FindArtifactAttempt(header));
   LiveAttempt& attempt = *record->live->attempt;
   v1::ModelFile& file = attempt.files[header.path()];
@@ -93,9 +94,9 @@ absl::Status JobManagerImpl::AddArtifact(const v1::ArtifactHeader& header, const
 
 absl::Status JobManagerImpl::StoreCheckpoint(const v1::ArtifactHeader& header, const BlobInfo& blob,
                                              std::shared_ptr<void> hold) {
-  const auto stored = std::make_shared<absl::Notification>();
+  const auto stored = std::make_shared<Notification>();
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     TY_ASSIGN_OR_RETURN(JobRecord * record, FindArtifactAttempt(header));
     LiveJob& live = *record->live;
     live.attempt->last_heard = Now();
@@ -112,9 +113,9 @@ absl::Status JobManagerImpl::StoreCheckpoint(const v1::ArtifactHeader& header, c
 }
 
 absl::Status JobManagerImpl::NoteUpload(const v1::ArtifactHeader& header) {
-  const auto noted = std::make_shared<absl::Notification>();
+  const auto noted = std::make_shared<Notification>();
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     TY_ASSIGN_OR_RETURN(JobRecord * record, FindArtifactAttempt(header));
     BeginUploadNote(*record);
     if (record->live->attempt->upload_note_durable) return absl::OkStatus();

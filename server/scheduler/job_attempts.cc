@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/mutex.h"
 #include "core/base/secret.h"
 #include "core/base/sha256.h"
 #include "core/base/status.h"
@@ -151,7 +152,7 @@ void JobManagerImpl::Launch(int64_t attempt_id, WorkerLaunch launch) {
 
 void JobManagerImpl::OnLaunched(int64_t attempt_id, const absl::StatusOr<std::string>& process,
                                 int64_t pid) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   --under_way_;
   JobRecord* record = FindAttempt(attempt_id);
   if (record == nullptr) return;
@@ -211,7 +212,7 @@ void JobManagerImpl::PrepareInputs(int64_t attempt_id, const JobName& name,
       if (const auto path = blobs_->PathOf(**blob); path.ok()) checkpoint_path = path->string();
     }
   }
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   JobRecord* record = FindAttempt(attempt_id);
   if (record == nullptr || record->live->attempt->ended) return;
   LiveAttempt& attempt = *record->live->attempt;
@@ -232,7 +233,7 @@ void JobManagerImpl::PrepareInputs(int64_t attempt_id, const JobName& name,
 void JobManagerImpl::ReleaseSlots(JobRecord& record) { queue_->Release(record.key, clock_->Now()); }
 
 void JobManagerImpl::OnExit(int64_t attempt_id, WorkerExit exit) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   JobRecord* record = FindAttempt(attempt_id);
   // After the shutdown the next run finds out.
   if (record == nullptr || stopped_) return;

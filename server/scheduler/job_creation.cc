@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/mutex.h"
 #include "core/base/status.h"
 #include "google/protobuf/util/time_util.h"
 #include "proto/schema/violations.h"
@@ -109,7 +110,7 @@ void JobManagerImpl::Create(v1::Job job, std::string request_id, std::string con
   creation->content_sha256 = std::move(content_sha256);
   creation->done = std::move(done);
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (shutting_down_) {
       creation->refusal = WithRetryDelay(
           WithReason(absl::UnavailableError("the server is going down"), "SHUTTING_DOWN"),
@@ -137,7 +138,7 @@ void JobManagerImpl::Create(v1::Job job, std::string request_id, std::string con
 }
 
 void JobManagerImpl::OnCreated(const std::shared_ptr<Creation>& creation, absl::Status status) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   --creating_;
   --under_way_;
   if (!status.ok()) {

@@ -51,7 +51,7 @@ class JobEventReader : public EventReader {
 
   ~JobEventReader() override {
     {
-      absl::MutexLock lock(&log_->mutex_);
+      MutexLock lock(&log_->mutex_);
       std::erase(log_->waiters_, waiter_);
     }
     waiter_->CancelAndWait();
@@ -61,7 +61,7 @@ class JobEventReader : public EventReader {
     EventBatch batch;
     JobEventLog::Batch shared;
     {
-      absl::MutexLock lock(&log_->mutex_);
+      MutexLock lock(&log_->mutex_);
       if (!log_->closed_.ok()) return log_->closed_;
       batch.newest_sequence = log_->newest_;
       batch.last = log_->ended_ && next_ > log_->newest_;
@@ -86,9 +86,9 @@ class JobEventReader : public EventReader {
   void NotifyWhenReady(std::function<void()> ready) override {
     bool at_once = false;
     {
-      absl::MutexLock lock(&log_->mutex_);
+      MutexLock lock(&log_->mutex_);
       at_once = !log_->closed_.ok() || log_->ReadyAt(next_);
-      absl::MutexLock waiter_lock(&waiter_->mutex);
+      MutexLock waiter_lock(&waiter_->mutex);
       waiter_->ready = std::move(ready);
       if (!at_once && std::find(log_->waiters_.begin(), log_->waiters_.end(), waiter_) ==
                           log_->waiters_.end()) {
@@ -138,18 +138,18 @@ class JobEventReader : public EventReader {
 void JobEventLog::Waiter::Fire() {
   std::function<void()> callback;
   {
-    absl::MutexLock lock(&mutex);
+    MutexLock lock(&mutex);
     if (ready == nullptr) return;
     callback = std::exchange(ready, nullptr);
     running.push_back(std::this_thread::get_id());
   }
   callback();
-  absl::MutexLock lock(&mutex);
+  MutexLock lock(&mutex);
   running.erase(std::find(running.begin(), running.end(), std::this_thread::get_id()));
 }
 
 void JobEventLog::Waiter::CancelAndWait() {
-  absl::MutexLock lock(&mutex);
+  MutexLock lock(&mutex);
   ready = nullptr;
   // A reader may be destroyed by its own callback. The condition runs on whichever thread unlocks.
   const std::thread::id self = std::this_thread::get_id();
@@ -157,7 +157,7 @@ void JobEventLog::Waiter::CancelAndWait() {
     return std::all_of(running.begin(), running.end(),
                        [self](std::thread::id thread) { return thread == self; });
   };
-  mutex.Await(absl::Condition(&nobody_else));
+  mutex.Await(nobody_else);
 }
 
 JobEventLog::JobEventLog(JobName job, int64_t newest_sequence, bool ended,
@@ -174,7 +174,7 @@ absl::Duration JobEventLog::Publish(std::span<const v1::JobEvent> events, absl::
   const EventLogs::Options& options = logs_->options_;
   absl::Duration flush_time = absl::InfiniteDuration();
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     bool urgent = false;
     for (const v1::JobEvent& event : events) {
       if (open_.empty()) open_first_ = event.sequence();
@@ -198,7 +198,7 @@ absl::Duration JobEventLog::Publish(std::span<const v1::JobEvent> events, absl::
 
 void JobEventLog::Flush(absl::Duration now) {
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (open_.empty()) return;
     Seal(now);
   }
@@ -228,7 +228,7 @@ void JobEventLog::WakeReaders() {
 }
 
 void JobEventLog::Close(absl::Status status) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (!closed_.ok()) return;
   closed_ = std::move(status);
   WakeReaders();
@@ -239,17 +239,17 @@ std::unique_ptr<EventReader> JobEventLog::NewReader(int64_t from_sequence) {
 }
 
 int64_t JobEventLog::newest_sequence() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return newest_;
 }
 
 int64_t JobEventLog::memory_bytes() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return batch_bytes_;
 }
 
 int64_t JobEventLog::DropMemory() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   batches_.clear();
   return std::exchange(batch_bytes_, 0);
 }

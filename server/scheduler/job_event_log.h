@@ -16,8 +16,8 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "core/base/mutex.h"
 #include "proto/schema/resource_names.h"
 #include "server/scheduler/event_log.h"
 #include "server/storage/catalogue.h"
@@ -60,7 +60,7 @@ class JobEventLog : public std::enable_shared_from_this<JobEventLog> {
 
   // Wakes one reader. Guarded by its own mutex, so that a callback runs without the log's.
   struct Waiter {
-    absl::Mutex mutex;
+    Mutex mutex;
     std::function<void()> ready ABSL_GUARDED_BY(mutex);
     // Threads that run a callback now.
     std::vector<std::thread::id> running ABSL_GUARDED_BY(mutex);
@@ -83,7 +83,7 @@ class JobEventLog : public std::enable_shared_from_this<JobEventLog> {
   const JobName job_;
   const std::shared_ptr<EventLogs> logs_;
 
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   std::deque<Batch> batches_ ABSL_GUARDED_BY(mutex_);
   int64_t batch_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   std::string open_ ABSL_GUARDED_BY(mutex_);  // serialised events that are not shown yet
@@ -141,7 +141,7 @@ class EventLogs : public std::enable_shared_from_this<EventLogs> {
     int64_t bytes = 0;
     std::list<JobEventLog*>::iterator position;
   };
-  mutable absl::Mutex mutex_;  // taken before a log's, never after it
+  mutable Mutex mutex_;  // taken before a log's, never after it
   absl::flat_hash_map<std::string, Slot> logs_ ABSL_GUARDED_BY(mutex_);
   std::list<JobEventLog*> idle_order_ ABSL_GUARDED_BY(mutex_);  // longest idle first
   absl::flat_hash_map<JobEventLog*, Usage> usage_ ABSL_GUARDED_BY(mutex_);

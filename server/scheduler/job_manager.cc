@@ -3,6 +3,7 @@
 #include <memory>
 #include <utility>
 
+#include "core/base/mutex.h"
 #include "core/base/status.h"
 #include "server/scheduler/job_manager_impl.h"
 
@@ -44,23 +45,25 @@ JobManagerImpl::JobManagerImpl(const Options& options, const Dependencies& depen
       log_notifier_(std::make_shared<LogNotifier>()),
       logs_(std::make_shared<EventLogs>(EventLogs::Options{}, catalogue_,
                                         [notifier = log_notifier_](std::function<void()> callback) {
-                                          absl::MutexLock lock(&notifier->mutex);
+                                          MutexLock lock(&notifier->mutex);
                                           if (notifier->runtime != nullptr)
                                             notifier->runtime->Notify(std::move(callback));
                                         })),
       queue_(SchedulingQueue::Create(QueueOptions(options))) {
-  absl::MutexLock lock(&log_notifier_->mutex);
+  MutexLock lock(&log_notifier_->mutex);
   log_notifier_->runtime = runtime_.get();
 }
 
 JobManagerImpl::~JobManagerImpl() {
   logs_->CloseAll(absl::UnavailableError("the server is going down"));
   {
-    absl::MutexLock lock(&gate_->mutex);
+    MutexLock lock(&gate_->mutex);
     gate_->open = false;
+    gate_->mutex.Await(
+        [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(gate_->mutex) { return gate_->running == 0; });
   }
   {
-    absl::MutexLock lock(&log_notifier_->mutex);
+    MutexLock lock(&log_notifier_->mutex);
     log_notifier_->runtime = nullptr;
   }
   runtime_->Stop();
@@ -69,7 +72,7 @@ JobManagerImpl::~JobManagerImpl() {
 void JobManagerImpl::Shutdown() {
   const absl::Status reason = absl::UnavailableError("the server is going down");
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     shutting_down_ = true;
     for (auto& [key, record] : records_) {
       if (record->live != nullptr && record->live->attempt != nullptr) {
@@ -79,16 +82,16 @@ void JobManagerImpl::Shutdown() {
   }
   logs_->CloseAll(reason);
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     const auto idle = [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return under_way_ == 0; };
-    mutex_.Await(absl::Condition(&idle));
+    mutex_.Await(idle);
     stopped_ = true;
   }
   runtime_->Stop();
 }
 
 absl::Duration JobManagerImpl::RunTimers() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (shutting_down_) return absl::InfiniteDuration();
   const absl::Duration now = Now();
   while (!timers_.empty() && timers_.begin()->first <= now) {

@@ -12,7 +12,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
-#include "absl/synchronization/mutex.h"
+#include "core/base/mutex.h"
 #include "server/scheduler/ended_jobs.h"
 #include "server/scheduler/job_event_log.h"
 #include "server/scheduler/job_manager.h"
@@ -67,20 +67,28 @@ class JobManagerImpl : public JobManager {
 
   // The way of event logs, which may outlive the manager in a reader's hands, to the runtime.
   struct LogNotifier {
-    absl::Mutex mutex;
+    Mutex mutex;
     Runtime* runtime ABSL_GUARDED_BY(mutex) = nullptr;
   };
   // Lets callbacks that outlive the manager find out that it is gone.
   struct Gate {
-    absl::Mutex mutex;
+    Mutex mutex;
     bool open ABSL_GUARDED_BY(mutex) = true;
+    // Callbacks that found it open; the manager waits for them.
+    int running ABSL_GUARDED_BY(mutex) = 0;
   };
   // `function` as something that may run at any time, also after the manager's end.
   template <typename Function>
   auto Guarded(Function function) {
     return [gate = gate_, function = std::move(function)](auto&&... arguments) {
-      absl::ReaderMutexLock lock(&gate->mutex);
-      if (gate->open) function(std::forward<decltype(arguments)>(arguments)...);
+      {
+        MutexLock lock(&gate->mutex);
+        if (!gate->open) return;
+        ++gate->running;
+      }
+      function(std::forward<decltype(arguments)>(arguments)...);
+      MutexLock lock(&gate->mutex);
+      --gate->running;
     };
   }
 
@@ -221,7 +229,7 @@ class JobManagerImpl : public JobManager {
   const std::shared_ptr<EventLogs> logs_;
   EndedJobs ended_;
 
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   std::unique_ptr<SchedulingQueue> queue_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, std::unique_ptr<JobRecord>> records_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<int64_t, JobRecord*> attempts_ ABSL_GUARDED_BY(mutex_);

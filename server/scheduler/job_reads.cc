@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/mutex.h"
 #include "core/base/status.h"
 #include "proto/schema/violations.h"
 #include "server/scheduler/job_changes.h"
@@ -39,7 +40,7 @@ v1::Job JobManagerImpl::VisibleJob(const JobRecord& record) const {
 absl::StatusOr<v1::Job> JobManagerImpl::Read(const JobName& name) {
   const int64_t version = ended_.version();
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (const JobRecord* record = Find(name)) {
       v1::Job job = VisibleJob(*record);
       if (job.state() == v1::Job::STATE_QUEUED) {
@@ -59,7 +60,7 @@ absl::StatusOr<v1::Job> JobManagerImpl::Get(const JobName& name) { return Read(n
 
 absl::StatusOr<JobPage> JobManagerImpl::List(const JobQuery& query) {
   TY_ASSIGN_OR_RETURN(JobPage page, catalogue_->ListJobs(query));
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   for (v1::Job& job : page.jobs) {
     auto found = records_.find(job.name());
     if (found == records_.end() || found->second->live == nullptr) continue;
@@ -79,7 +80,7 @@ absl::StatusOr<std::unique_ptr<EventReader>> JobManagerImpl::Watch(const JobName
   std::shared_ptr<JobEventLog> log;
   int64_t newest = 0;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (JobRecord* record = Find(name)) {
       newest = record->newest_sequence;
       log = logs_->Open(name, newest, false);
@@ -102,7 +103,7 @@ absl::StatusOr<std::unique_ptr<EventReader>> JobManagerImpl::Watch(const JobName
 
 v1::Queue JobManagerImpl::QueueState(std::string_view project) {
   v1::Queue state;
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   const absl::Time now = clock_->Now();
   const SchedulingQueue::Counts counts = queue_->CountsOf(project);
   state.set_queued_count(counts.queued);

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/mutex.h"
 #include "core/base/status.h"
 #include "server/scheduler/attempt_end.h"
 #include "server/scheduler/job_changes.h"
@@ -44,7 +45,7 @@ absl::Status JobManagerImpl::Recover() {
     TY_RETURN_IF_ERROR(RecoverJob(std::move(unfinished.job), std::move(unfinished.attempts)));
   }
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     Schedule();
   }
   runtime_->Start([this] { return RunTimers(); });
@@ -53,7 +54,7 @@ absl::Status JobManagerImpl::Recover() {
 
 absl::Status JobManagerImpl::RecoverJob(Job job, std::vector<AttemptRecord> attempts) {
   TY_ASSIGN_OR_RETURN(const JobName name, JobName::Parse(job.name()));
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   observer_->OnJobState(job.algorithm(), Job::STATE_UNSPECIFIED, job.state());
   JobRecord& record = AddRecord(name);
   record.newest_sequence = job.newest_sequence();
@@ -166,7 +167,7 @@ void JobManagerImpl::Adopt(int64_t attempt_id, const std::string& attempt,
 }
 
 void JobManagerImpl::OnAdopted(int64_t attempt_id, const absl::Status& status) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   --under_way_;
   JobRecord* record = FindAttempt(attempt_id);
   if (record == nullptr) return;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/mutex.h"
 #include "core/base/secret.h"
 #include "core/base/sha256.h"
 #include "core/base/status.h"
@@ -97,7 +98,7 @@ absl::StatusOr<int64_t> JobManagerImpl::OpenSession(const v1::Hello& hello,
                                                     std::shared_ptr<WorkerLink> link) {
   const absl::StatusOr<AttemptName> name = AttemptName::Parse(hello.attempt());
   if (!name.ok()) return absl::UnauthenticatedError(name.status().message());
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (shutting_down_) return absl::UnavailableError("the server is going down");
   JobRecord* record = Find(name->job);
   if (record == nullptr || record->live == nullptr || record->live->attempt == nullptr ||
@@ -182,7 +183,7 @@ void JobManagerImpl::TryAssign(JobRecord& record) {
 }
 
 absl::Status JobManagerImpl::OnEvents(int64_t session, v1::WorkerEvents events) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (shutting_down_) return absl::UnavailableError("the server is going down");
   JobRecord* record = FindSession(session);
   if (record == nullptr) return SessionGone();
@@ -224,7 +225,7 @@ absl::Status JobManagerImpl::OnEvents(int64_t session, v1::WorkerEvents events) 
 }
 
 absl::Status JobManagerImpl::OnFinished(int64_t session, v1::Finished finished) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (shutting_down_) return absl::UnavailableError("the server is going down");
   JobRecord* record = FindSession(session);
   if (record == nullptr) return SessionGone();
@@ -300,7 +301,7 @@ void JobManagerImpl::SucceedAttempt(JobRecord& record, v1::Finished finished) {
 }
 
 void JobManagerImpl::OnAlive(int64_t session, const v1::WorkerAlive& alive) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   JobRecord* record = FindSession(session);
   if (record == nullptr) return;
   LiveAttempt& attempt = *record->live->attempt;
@@ -310,7 +311,7 @@ void JobManagerImpl::OnAlive(int64_t session, const v1::WorkerAlive& alive) {
 }
 
 void JobManagerImpl::OnClosed(int64_t session, bool protocol_error) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   JobRecord* record = FindSession(session);
   if (record == nullptr) return;
   LiveAttempt& attempt = *record->live->attempt;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/mutex.h"
 #include "core/base/status.h"
 #include "proto/schema/violations.h"
 #include "server/scheduler/attempt_end.h"
@@ -48,7 +49,7 @@ absl::Duration JobManagerImpl::GracePeriod(const Job& job) const {
 }
 
 void JobManagerImpl::Cancel(const JobName& name, std::string etag, JobDone done) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   JobRecord* record = Find(name);
   if (record == nullptr && !shutting_down_) {
     runtime_->PostDataWork(
@@ -226,7 +227,7 @@ void JobManagerImpl::CheckDeadlines(JobRecord& record, absl::Duration now) {
 
 void JobManagerImpl::Delete(const JobName& name, std::string etag,
                             std::function<void(absl::Status)> done) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   absl::Status refusal;
   JobRecord* record = Find(name);
   if (shutting_down_) {
@@ -265,7 +266,7 @@ void JobManagerImpl::DeleteStored(const JobName& name, const std::string& etag,
           logs_->Close(name,
                        absl::NotFoundError(absl::StrCat("job ", name.ToString(), " was deleted")));
         }
-        absl::MutexLock lock(&mutex_);
+        MutexLock lock(&mutex_);
         --under_way_;
         runtime_->Notify([done, status] { done(status); });
       }));

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/mutex.h"
 #include "core/base/status.h"
 #include "server/scheduler/job_changes.h"
 #include "server/scheduler/job_manager_impl.h"
@@ -130,7 +131,7 @@ void JobManagerImpl::WriteUnit(JobRecord& record) {
 
 void JobManagerImpl::OnStored(const std::string& key, const std::shared_ptr<UnitOfWork>& unit,
                               const absl::Status& status) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   --under_way_;
   auto found = records_.find(key);
   if (found == records_.end()) return;

@@ -6,8 +6,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
-#include "absl/synchronization/notification.h"
+#include "core/base/notification.h"
 
 namespace trainyard {
 namespace {
@@ -21,13 +20,13 @@ class WorkerThreads {
   ~WorkerThreads() { Stop(); }
 
   void Post(std::function<void()> work) {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (!stopping_) queue_.push_back(std::move(work));
   }
 
   void Stop() {
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       stopping_ = true;
     }
     for (std::thread& thread : threads_) {
@@ -40,8 +39,8 @@ class WorkerThreads {
     while (true) {
       std::function<void()> work;
       {
-        absl::MutexLock lock(&mutex_);
-        mutex_.Await(absl::Condition(this, &WorkerThreads::HasWork));
+        MutexLock lock(&mutex_);
+        mutex_.Await([this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return HasWork(); });
         if (queue_.empty()) return;
         work = std::move(queue_.front());
         queue_.pop_front();
@@ -54,7 +53,7 @@ class WorkerThreads {
     return stopping_ || !queue_.empty();
   }
 
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::deque<std::function<void()>> queue_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::thread> threads_;
@@ -70,13 +69,13 @@ class ThreadedRuntime : public Runtime {
   void Notify(std::function<void()> callback) override { callbacks_.Post(std::move(callback)); }
 
   void WakeAt(absl::Duration time) override {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (time >= wake_time_) return;
     wake_time_ = time;
-    changed_.Signal();
+    changed_.SignalAll();
   }
 
-  bool Wait(absl::Notification& notification, absl::Duration timeout) override {
+  bool Wait(Notification& notification, absl::Duration timeout) override {
     return notification.WaitForNotificationWithTimeout(timeout);
   }
 
@@ -86,14 +85,14 @@ class ThreadedRuntime : public Runtime {
 
   void Stop() override {
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       stopping_ = true;
-      changed_.Signal();
+      changed_.SignalAll();
     }
     if (timer_.joinable()) timer_.join();
     processes_.Stop();
     data_.Stop();
-    absl::Notification called;
+    Notification called;
     callbacks_.Post([&called] { called.Notify(); });
     called.WaitForNotification();
   }
@@ -102,7 +101,7 @@ class ThreadedRuntime : public Runtime {
   void TimerLoop(const std::function<absl::Duration()>& tick) {
     while (true) {
       {
-        absl::MutexLock lock(&mutex_);
+        MutexLock lock(&mutex_);
         while (!stopping_) {
           const absl::Duration wait = wake_time_ - clock_->Monotonic();
           if (wait <= absl::ZeroDuration()) break;
@@ -116,8 +115,8 @@ class ThreadedRuntime : public Runtime {
   }
 
   Clock* const clock_;
-  absl::Mutex mutex_;
-  absl::CondVar changed_;
+  Mutex mutex_;
+  CondVar changed_;
   absl::Duration wake_time_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteDuration();
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread timer_;

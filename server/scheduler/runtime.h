@@ -4,9 +4,9 @@
 #include <functional>
 #include <memory>
 
-#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
+#include "core/base/notification.h"
 
 namespace trainyard {
 
@@ -25,7 +25,7 @@ class Runtime {
   virtual void WakeAt(absl::Duration time) = 0;
 
   // Waits for the notification, at most so long by the real clock. False when it did not come.
-  virtual bool Wait(absl::Notification& notification, absl::Duration timeout) = 0;
+  virtual bool Wait(Notification& notification, absl::Duration timeout) = 0;
 
   // Begins to call `tick`, which does what is due and returns the next time it wants to be called.
   virtual void Start(std::function<absl::Duration()> tick) = 0;

@@ -12,7 +12,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
+#include "core/base/mutex.h"
 #include "core/base/secret.h"
 #include "core/base/sha256.h"
 #include "core/base/status.h"
@@ -42,7 +42,7 @@ class Holds : public std::enable_shared_from_this<Holds> {
   std::shared_ptr<void> Take(std::string_view sha256) {
     std::string key(sha256);
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       ++counts_[key];
       if (collecting_) touched_.insert(key);
     }
@@ -53,24 +53,24 @@ class Holds : public std::enable_shared_from_this<Holds> {
   }
 
   void BeginCollection() {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     collecting_ = true;
     touched_.clear();
   }
   void EndCollection() {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     collecting_ = false;
     touched_.clear();
   }
   bool IsHeld(const std::string& sha256) {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     return counts_.contains(sha256);
   }
   // Runs `remove` unless the blob was held at any time since BeginCollection; nobody gets a hold
   // meanwhile.
   absl::StatusOr<bool> RemoveUntouched(const std::string& sha256,
                                        const std::function<absl::Status()>& remove) {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (counts_.contains(sha256) || touched_.contains(sha256)) return false;
     TY_RETURN_IF_ERROR(remove());
     return true;
@@ -78,12 +78,12 @@ class Holds : public std::enable_shared_from_this<Holds> {
 
  private:
   void Release(const std::string& sha256) {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     const auto held = counts_.find(sha256);
     if (--held->second == 0) counts_.erase(held);
   }
 
-  absl::Mutex mutex_;
+  Mutex mutex_;
   absl::flat_hash_map<std::string, int64_t> counts_ ABSL_GUARDED_BY(mutex_);
   bool collecting_ ABSL_GUARDED_BY(mutex_) = false;
   absl::flat_hash_set<std::string> touched_ ABSL_GUARDED_BY(mutex_);
@@ -210,7 +210,7 @@ class FileBlobStore final : public BlobStore {
 
   absl::StatusOr<int64_t> Collect(
       const std::function<bool(std::string_view sha256)>& referenced) override {
-    absl::MutexLock lock(&collection_mutex_);
+    MutexLock lock(&collection_mutex_);
     holds_->BeginCollection();
     absl::StatusOr<int64_t> removed = CollectUntouched(referenced);
     holds_->EndCollection();
@@ -295,7 +295,7 @@ class FileBlobStore final : public BlobStore {
   const Folders folders_;
   FileSystem& file_system_;
   const std::shared_ptr<Holds> holds_ = std::make_shared<Holds>();
-  absl::Mutex collection_mutex_;
+  Mutex collection_mutex_;
 };
 
 }  // namespace

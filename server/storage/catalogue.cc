@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/notification.h"
+#include "core/base/notification.h"
 #include "core/base/status.h"
 #include "server/storage/catalogue_transaction.h"
 #include "server/storage/dataset_rows.h"
@@ -156,7 +156,7 @@ absl::StatusOr<std::unique_ptr<Catalogue>> Catalogue::Open(const Options& option
 }
 
 absl::Status Catalogue::WriteAndWait(Work work) {
-  absl::Notification finished;
+  Notification finished;
   absl::Status result;
   Write(std::move(work), [&](absl::Status status) {
     result = std::move(status);

@@ -18,14 +18,14 @@ GroupWriter::GroupWriter(std::unique_ptr<Database> database,
 
 GroupWriter::~GroupWriter() {
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     stopping_ = true;
   }
   thread_.join();
 }
 
 void GroupWriter::Write(Catalogue::Work work, Catalogue::Done done) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   waiting_.push_back({std::move(work), std::move(done), absl::OkStatus()});
 }
 
@@ -43,11 +43,11 @@ void GroupWriter::Run() {
 
 bool GroupWriter::TakeGroup(std::vector<Unit>& group) {
   group.clear();
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   const auto ready = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
     return !waiting_.empty() || stopping_ || upkeep_left_;
   };
-  mutex_.Await(absl::Condition(&ready));
+  mutex_.Await(ready);
   if (waiting_.empty()) return !stopping_;
   const size_t count = std::min(waiting_.size(), max_group_size_);
   const auto end = waiting_.begin() + static_cast<std::ptrdiff_t>(count);

@@ -9,7 +9,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
+#include "core/base/mutex.h"
 #include "server/storage/catalogue.h"
 #include "server/storage/sqlite.h"
 
@@ -48,7 +48,7 @@ class GroupWriter {
   const std::function<absl::StatusOr<bool>(Database&)> upkeep_;
   bool upkeep_left_ = true;  // of the writer thread
 
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::deque<Unit> waiting_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 

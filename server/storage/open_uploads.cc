@@ -43,7 +43,7 @@ struct OpenUploads::Entry {
   std::atomic<int64_t> committed_bytes = 0;
   std::atomic<bool> finishing = false;
 
-  absl::Mutex mutex;  // held while the upload works; taken before OpenUploads::mutex_, never after
+  Mutex mutex;  // held while the upload works; taken before OpenUploads::mutex_, never after
   int64_t caller ABSL_GUARDED_BY(mutex) = kNobody;
   bool ended ABSL_GUARDED_BY(mutex) = false;
   std::unique_ptr<DatasetUpload> upload ABSL_GUARDED_BY(mutex);
@@ -58,7 +58,7 @@ class OpenUpload final : public DatasetUpload {
   ~OpenUpload() override { uploads_.Release(key_, entry_, caller_); }
 
   absl::Status Append(const v1::FileChunk& chunk) override {
-    absl::MutexLock lock(&entry_->mutex);
+    MutexLock lock(&entry_->mutex);
     TY_RETURN_IF_ERROR(CheckOurs());
     const absl::Status status = entry_->upload->Append(chunk);
     entry_->ended = !status.ok();
@@ -67,7 +67,7 @@ class OpenUpload final : public DatasetUpload {
   }
 
   absl::StatusOr<v1::Dataset> Finish() override {
-    absl::MutexLock lock(&entry_->mutex);
+    MutexLock lock(&entry_->mutex);
     TY_RETURN_IF_ERROR(CheckOurs());
     if (entry_->committed_bytes < entry_->declared_bytes) {
       // A connection that is cut may look like an end.
@@ -106,10 +106,10 @@ absl::StatusOr<std::unique_ptr<DatasetUpload>> OpenUploads::Open(
     made->header_sha256 = hash;
     made->declared_bytes = header.size_bytes();
     {
-      absl::MutexLock lock(&made->mutex);
+      MutexLock lock(&made->mutex);
       TY_ASSIGN_OR_RETURN(made->upload, make());
     }
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     entry = entries_.try_emplace(key, std::move(made)).first->second;
   }
   if (entry->header_sha256 != hash) {
@@ -121,9 +121,9 @@ absl::StatusOr<std::unique_ptr<DatasetUpload>> OpenUploads::Open(
         absl::StrCat("the upload '", header.upload_id(), "' is being stored"));
   };
   if (entry->finishing) return unavailable();
-  absl::MutexLock entry_lock(&entry->mutex);
+  MutexLock entry_lock(&entry->mutex);
   if (entry->ended) return unavailable();
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   entry->caller = ++callers_;
   entry->idle_since.reset();
   return std::make_unique<OpenUpload>(*this, key, entry, entry->caller);
@@ -131,11 +131,11 @@ absl::StatusOr<std::unique_ptr<DatasetUpload>> OpenUploads::Open(
 
 void OpenUploads::Release(const Key& key, const std::shared_ptr<Entry>& entry, int64_t caller) {
   {
-    absl::MutexLock entry_lock(&entry->mutex);
+    MutexLock entry_lock(&entry->mutex);
     if (entry->caller != caller) return;
     entry->caller = kNobody;
     if (entry->ended) entry->upload = nullptr;
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (entry->ended) {
       const auto found = entries_.find(key);
       if (found != entries_.end() && found->second == entry) entries_.erase(found);
@@ -147,7 +147,7 @@ void OpenUploads::Release(const Key& key, const std::shared_ptr<Entry>& entry, i
 }
 
 std::shared_ptr<OpenUploads::Entry> OpenUploads::Find(const Key& key) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   const auto found = entries_.find(key);
   return found == entries_.end() ? nullptr : found->second;
 }
@@ -156,7 +156,7 @@ absl::StatusOr<v1::DatasetUpload> OpenUploads::Get(std::string_view parent,
                                                    std::string_view upload_id) {
   DropStale();
   const Key key(parent, upload_id);
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   const auto found = entries_.find(key);
   if (found == entries_.end()) return NoUpload(upload_id);
   const Entry& entry = *found->second;
@@ -175,11 +175,11 @@ absl::StatusOr<v1::DatasetUpload> OpenUploads::Get(std::string_view parent,
 void OpenUploads::DropStale() {
   std::map<Key, std::shared_ptr<Entry>> stale;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     stale = TakeStale();
   }
   for (const auto& [key, entry] : stale) {
-    absl::MutexLock lock(&entry->mutex);
+    MutexLock lock(&entry->mutex);
     // A call may have taken it a moment ago: then it goes on, but cannot be continued any more.
     if (entry->caller != kNobody) continue;
     entry->ended = true;

@@ -11,9 +11,9 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
+#include "core/base/mutex.h"
 #include "server/storage/dataset_store.h"
 #include "trainyard/v1/dataset_service.pb.h"
 
@@ -53,7 +53,7 @@ class OpenUploads {
   const absl::Duration keep_time_;
   const int kept_uploads_;
 
-  absl::Mutex mutex_;
+  Mutex mutex_;
   int64_t callers_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<Key, std::shared_ptr<Entry>> entries_ ABSL_GUARDED_BY(mutex_);
 };

@@ -7,12 +7,12 @@ namespace trainyard {
 absl::StatusOr<std::shared_ptr<const Predictor>> PredictorCache::Get(const std::string& key,
                                                                      const Load& load) {
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     const auto loaded_or_absent = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
       const auto found = by_key_.find(key);
       return found == by_key_.end() || found->second->loaded.predictor != nullptr;
     };
-    mutex_.Await(absl::Condition(&loaded_or_absent));
+    mutex_.Await(loaded_or_absent);
     const auto found = by_key_.find(key);
     if (found != by_key_.end()) {
       entries_.splice(entries_.begin(), entries_, found->second);
@@ -22,7 +22,7 @@ absl::StatusOr<std::shared_ptr<const Predictor>> PredictorCache::Get(const std::
     by_key_[key] = entries_.begin();
   }
   absl::StatusOr<Loaded> loaded = load();
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   const auto entry = by_key_.find(key)->second;
   if (!loaded.ok()) {
     Erase(entry);
@@ -35,13 +35,13 @@ absl::StatusOr<std::shared_ptr<const Predictor>> PredictorCache::Get(const std::
 }
 
 void PredictorCache::Remove(const std::string& key) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   const auto found = by_key_.find(key);
   if (found != by_key_.end() && found->second->loaded.predictor != nullptr) Erase(found->second);
 }
 
 int64_t PredictorCache::bytes() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return bytes_;
 }
 

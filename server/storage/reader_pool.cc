@@ -23,11 +23,11 @@ absl::StatusOr<ReaderPool::Lease> ReaderPool::Acquire() {
 
 absl::StatusOr<std::unique_ptr<Database>> ReaderPool::Take() {
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     const auto available = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
       return !idle_.empty() || free_places_ > 0;
     };
-    mutex_.Await(absl::Condition(&available));
+    mutex_.Await(available);
     if (!idle_.empty()) {
       std::unique_ptr<Database> database = std::move(idle_.back());
       idle_.pop_back();
@@ -47,7 +47,7 @@ absl::StatusOr<std::unique_ptr<Database>> ReaderPool::Take() {
 }
 
 void ReaderPool::Return(std::unique_ptr<Database> database) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (database != nullptr) {
     idle_.push_back(std::move(database));
   } else {

@@ -7,7 +7,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
+#include "core/base/mutex.h"
 #include "server/storage/sqlite.h"
 
 namespace trainyard {
@@ -40,7 +40,7 @@ class ReaderPool {
   void Return(std::unique_ptr<Database> database);
 
   const std::filesystem::path file_;
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::vector<std::unique_ptr<Database>> idle_ ABSL_GUARDED_BY(mutex_);
   int free_places_ ABSL_GUARDED_BY(mutex_);  // connections that are neither idle nor in use
 };

@@ -79,18 +79,18 @@ absl::StatusOr<TableCache::Entry> TableCache::Open(std::string_view sha256,
       return table.status();
     }
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       if (!being_made_.insert(key).second) {
         const auto made = [&]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
           return !being_made_.contains(key);
         };
-        mutex_.Await(absl::Condition(&made));
+        mutex_.Await(made);
         continue;
       }
     }
     const absl::Status remade = Remake(file, sha256, schema, data);
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       being_made_.erase(key);
     }
     TY_RETURN_IF_ERROR(remade);

@@ -11,7 +11,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
+#include "core/base/mutex.h"
 #include "core/data/table.h"
 #include "server/storage/dataset_store.h"
 #include "trainyard/v1/table.pb.h"
@@ -71,7 +71,7 @@ class TableCache {
 
   const std::filesystem::path folder_;
   const IngestTable ingest_;
-  absl::Mutex mutex_;
+  Mutex mutex_;
   absl::flat_hash_set<std::string> being_made_ ABSL_GUARDED_BY(mutex_);
 };
 

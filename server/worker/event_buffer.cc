@@ -40,9 +40,8 @@ void EventBuffer::SealProgress() {
 
 void EventBuffer::Add(v1::JobEvent event) {
   Stamp(event);
-  absl::MutexLock lock(&mutex_);
-  mutex_.Await(absl::Condition(
-      +[](EventBuffer* self) ABSL_NO_THREAD_SAFETY_ANALYSIS { return self->Accepts(); }, this));
+  MutexLock lock(&mutex_);
+  mutex_.Await([this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return Accepts(); });
   if (finished_.has_value()) return;
   SealMetrics();
   Append(std::move(event));
@@ -50,10 +49,9 @@ void EventBuffer::Add(v1::JobEvent event) {
 
 void EventBuffer::AddMetrics(int64_t step,
                              const std::vector<std::pair<std::string, double>>& values) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   for (const auto& [name, value] : values) {
-    mutex_.Await(absl::Condition(
-        +[](EventBuffer* self) ABSL_NO_THREAD_SAFETY_ANALYSIS { return self->Accepts(); }, this));
+    mutex_.Await([this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return Accepts(); });
     if (finished_.has_value()) return;
     if (!pending_metrics_.has_value()) {
       Stamp(pending_metrics_.emplace());
@@ -72,7 +70,7 @@ void EventBuffer::AddMetrics(int64_t step,
 }
 
 void EventBuffer::SetProgress(const v1::Progress& progress) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (finished_.has_value()) return;
   if (!pending_progress_.has_value()) changed_.SignalAll();
   v1::JobEvent& event = pending_progress_.emplace();
@@ -81,7 +79,7 @@ void EventBuffer::SetProgress(const v1::Progress& progress) {
 }
 
 void EventBuffer::Finish(v1::Finished finished) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   SealMetrics();
   SealProgress();
   finished.set_last_sequence(first_kept_ + static_cast<int64_t>(kept_.size()) - 1);
@@ -91,7 +89,7 @@ void EventBuffer::Finish(v1::Finished finished) {
 }
 
 void EventBuffer::StopWaiting() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   never_wait_ = true;
 }
 
@@ -110,7 +108,7 @@ absl::Duration EventBuffer::TimeToDue() const {
 }
 
 std::optional<v1::WorkerMessage> EventBuffer::Take() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (TimeToDue() > absl::ZeroDuration()) return std::nullopt;
   SealMetrics();
   SealProgress();
@@ -135,7 +133,7 @@ std::optional<v1::WorkerMessage> EventBuffer::Take() {
 }
 
 void EventBuffer::Wait(absl::Duration timeout) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   const absl::Duration end = options_.clock->Monotonic() + timeout;
   while (!interrupted_) {
     const absl::Duration left = end - options_.clock->Monotonic();
@@ -147,13 +145,13 @@ void EventBuffer::Wait(absl::Duration timeout) {
 }
 
 void EventBuffer::Interrupt() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   interrupted_ = true;
   changed_.SignalAll();
 }
 
 void EventBuffer::Pause() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   paused_ = true;
 }
 
@@ -171,12 +169,12 @@ void EventBuffer::AcknowledgeLocked(int64_t sequence) {
 }
 
 void EventBuffer::Acknowledge(int64_t sequence) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   AcknowledgeLocked(sequence);
 }
 
 void EventBuffer::Rewind(int64_t acknowledged) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   AcknowledgeLocked(acknowledged);
   sent_ = 0;
   unsent_bytes_ = kept_bytes_;

@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
+#include "core/base/mutex.h"
 #include "trainyard/v1/job.pb.h"
 #include "trainyard/v1/worker_service.pb.h"
 
@@ -81,8 +81,8 @@ class EventBuffer {
   void Stamp(v1::JobEvent& event) const;
 
   const Options options_;
-  absl::Mutex mutex_;
-  absl::CondVar changed_;                           // something to send
+  Mutex mutex_;
+  CondVar changed_;                                 // something to send
   std::deque<Entry> kept_ ABSL_GUARDED_BY(mutex_);  // unacknowledged
   int64_t first_kept_ ABSL_GUARDED_BY(mutex_) = 1;  // sequence of kept_[0]
   size_t sent_ ABSL_GUARDED_BY(mutex_) = 0;         // of kept_

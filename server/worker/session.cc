@@ -127,7 +127,7 @@ void Session::WriteMessages(SessionStream& stream, const std::atomic<bool>& stop
   bool good = true;
   while (good && !stop) {
     {
-      absl::MutexLock lock(&garbage_mutex_);
+      MutexLock lock(&garbage_mutex_);
       if (garbage_wanted_ && assigned_) {
         garbage_wanted_ = false;
         good = stream.WriteGarbage();
@@ -150,11 +150,11 @@ void Session::WriteMessages(SessionStream& stream, const std::atomic<bool>& stop
 }
 
 void Session::WriteGarbage() {
-  absl::MutexLock lock(&garbage_mutex_);
+  MutexLock lock(&garbage_mutex_);
   garbage_wanted_ = true;
   events_.Interrupt();
-  garbage_mutex_.Await(absl::Condition(
-      +[](bool* wanted) { return !*wanted; }, &garbage_wanted_));
+  garbage_mutex_.Await(
+      [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(garbage_mutex_) { return !garbage_wanted_; });
 }
 
 }  // namespace trainyard

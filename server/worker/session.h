@@ -8,9 +8,9 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
+#include "core/base/mutex.h"
 #include "server/worker/event_buffer.h"
 #include "server/worker/server_connection.h"
 
@@ -75,7 +75,7 @@ class Session {
   // Whether this stream's Hello was answered.
   std::atomic<bool> assigned_ = false;
 
-  absl::Mutex garbage_mutex_;
+  Mutex garbage_mutex_;
   bool garbage_wanted_ ABSL_GUARDED_BY(garbage_mutex_) = false;
 };
 

@@ -36,7 +36,7 @@ WorkerContext::WorkerContext(const v1::Assignment& assignment, std::filesystem::
 void WorkerContext::ReportProgress(const v1::Progress& progress) {
   SetCrashPhase(progress.phase(), progress.step());
   v1::Progress complete = progress;
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   estimator_.Complete(dependencies_.clock->Monotonic(), complete);
   dependencies_.events->SetProgress(complete);
 }

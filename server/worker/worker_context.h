@@ -14,9 +14,9 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "core/algorithms/diagnostic/fault_hooks.h"
 #include "core/base/clock.h"
+#include "core/base/mutex.h"
 #include "core/training/training_context.h"
 #include "server/worker/artifact_uploader.h"
 #include "server/worker/event_buffer.h"
@@ -58,7 +58,7 @@ class WorkerContext : public TrainingContext, public FaultHooks {
   const std::string checkpoint_path_;
   const int threads_;
   const int attempt_;
-  absl::Mutex mutex_;
+  Mutex mutex_;
   ProgressEstimator estimator_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "core/base/clock.h"
+#include "core/base/mutex.h"
 
 namespace trainyard {
 
@@ -13,27 +13,27 @@ class FakeClock final : public Clock {
   explicit FakeClock(absl::Time now = absl::FromUnixSeconds(1'600'000'000)) : now_(now) {}
 
   absl::Time Now() override {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     return now_;
   }
   absl::Duration Monotonic() override {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     return monotonic_;
   }
   // Lets `duration`, not negative, pass.
   void Advance(absl::Duration duration) {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     now_ += duration;
     monotonic_ += duration;
   }
   // Sets the wall clock alone, as an administrator does.
   void JumpTo(absl::Time now) {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     now_ = now;
   }
 
  private:
-  absl::Mutex mutex_;
+  Mutex mutex_;
   absl::Time now_ ABSL_GUARDED_BY(mutex_);
   absl::Duration monotonic_ ABSL_GUARDED_BY(mutex_) = absl::Seconds(1000);
 };

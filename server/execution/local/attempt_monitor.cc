@@ -62,7 +62,7 @@ AttemptMonitor::~AttemptMonitor() {
 
 absl::Status AttemptMonitor::Add(std::shared_ptr<RunningAttempt> attempt) {
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     const uint64_t id = next_id_;
     if (!ids_.emplace(attempt->name, id).second) {
       return absl::AlreadyExistsError(absl::StrCat(attempt->name, " is running"));
@@ -81,13 +81,13 @@ absl::Status AttemptMonitor::Add(std::shared_ptr<RunningAttempt> attempt) {
 }
 
 std::shared_ptr<RunningAttempt> AttemptMonitor::Find(const std::string& name) const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   const auto id = ids_.find(name);
   return id == ids_.end() ? nullptr : attempts_.at(id->second);
 }
 
 std::vector<std::shared_ptr<RunningAttempt>> AttemptMonitor::All() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   std::vector<std::shared_ptr<RunningAttempt>> all;
   all.reserve(attempts_.size());
   for (const auto& [id, attempt] : attempts_) all.push_back(attempt);
@@ -162,7 +162,7 @@ absl::Duration AttemptMonitor::TimeToNextTask() const {
 void AttemptMonitor::OnWorkerGone(uint64_t id) {
   std::shared_ptr<RunningAttempt> attempt;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     const auto found = attempts_.find(id);
     if (found == attempts_.end()) return;
     attempt = found->second;
@@ -206,7 +206,7 @@ void AttemptMonitor::End(const std::shared_ptr<RunningAttempt>& attempt) {
   attempt->folder.Remove();
   group.Remove();
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     const auto id = ids_.find(attempt->name);
     attempts_.erase(id->second);
     ids_.erase(id);

@@ -12,8 +12,8 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "core/base/mutex.h"
 #include "server/execution/executor.h"
 #include "server/execution/local/attempt_folder.h"
 #include "server/execution/local/attempt_processes.h"
@@ -86,7 +86,7 @@ class AttemptMonitor {
   absl::Time next_sample_ = absl::InfinitePast();
   absl::Time next_housekeeping_ = absl::InfinitePast();
 
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   std::map<uint64_t, std::shared_ptr<RunningAttempt>> attempts_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, uint64_t> ids_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_id_ ABSL_GUARDED_BY(mutex_) = 1;

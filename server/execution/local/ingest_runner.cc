@@ -57,15 +57,14 @@ IngestRunner::IngestRunner(const Options& options)
 
 IngestRunner::~IngestRunner() {
   Stop();
-  absl::MutexLock lock(&mutex_);
-  mutex_.Await(absl::Condition(
-      +[](int* running) { return *running == 0; }, &running_));
+  MutexLock lock(&mutex_);
+  mutex_.Await([this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return running_ == 0; });
 }
 
 void IngestRunner::Stop() {
   const uint64_t one = 1;
   [[maybe_unused]] const ssize_t ignored = write(stop_.get(), &one, sizeof(one));
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   stopped_ = true;
 }
 
@@ -73,11 +72,11 @@ absl::StatusOr<v1::TableSchema> IngestRunner::Ingest(const std::filesystem::path
                                                      const v1::TableReadOptions& options,
                                                      const std::filesystem::path& cache_file) {
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     const auto may_go = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
       return stopped_ || running_ < options_.max_processes;
     };
-    mutex_.Await(absl::Condition(&may_go));
+    mutex_.Await(may_go);
     if (stopped_) return absl::UnavailableError("the server is shutting down");
     ++running_;
   }
@@ -96,7 +95,7 @@ absl::StatusOr<v1::TableSchema> IngestRunner::Ingest(const std::filesystem::path
   request.stop_fd = stop_.get();
   const auto result = RunHelper(request);
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     --running_;
   }
   TY_RETURN_IF_ERROR(result.status());

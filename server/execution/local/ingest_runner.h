@@ -7,8 +7,8 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "core/base/mutex.h"
 #include "server/execution/local/unique_fd.h"
 #include "trainyard/v1/table.pb.h"
 
@@ -41,7 +41,7 @@ class IngestRunner {
  private:
   const Options options_;
   const UniqueFd stop_;  // eventfd, readable after Stop
-  absl::Mutex mutex_;
+  Mutex mutex_;
   int running_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
 };

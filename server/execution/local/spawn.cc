@@ -13,7 +13,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
+#include "core/base/mutex.h"
 #include "server/execution/local/small_files.h"
 
 extern char** environ;
@@ -24,7 +24,7 @@ namespace {
 constexpr int kFirstPassed = 3;
 
 struct OwnedChildren {
-  absl::Mutex mutex;
+  Mutex mutex;
   absl::flat_hash_set<pid_t> pids ABSL_GUARDED_BY(mutex);
 };
 
@@ -117,7 +117,7 @@ absl::StatusOr<SpawnedProcess> Spawn(const SpawnRequest& request) {
   const std::vector<char*> environment = Pointers(request.environment);
 
   SpawnedProcess process;
-  absl::MutexLock lock(&Owned().mutex);
+  MutexLock lock(&Owned().mutex);
   const int error = posix_spawn(&process.pid, arguments[0], settings.actions(),
                                 settings.attributes(), arguments.data(), environment.data());
   if (error != 0) return SystemError(error, absl::StrCat("start ", request.arguments[0]));
@@ -133,12 +133,12 @@ absl::StatusOr<SpawnedProcess> Spawn(const SpawnRequest& request) {
 }
 
 bool IsOwnedChild(pid_t pid) {
-  absl::MutexLock lock(&Owned().mutex);
+  MutexLock lock(&Owned().mutex);
   return Owned().pids.contains(pid);
 }
 
 void ForgetOwnedChild(pid_t pid) {
-  absl::MutexLock lock(&Owned().mutex);
+  MutexLock lock(&Owned().mutex);
   Owned().pids.erase(pid);
 }
 

@@ -13,7 +13,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/notification.h"
+#include "core/base/notification.h"
 #include "proto/schema/field_rules.h"
 #include "server/execution/local/local_executor.h"
 #include "tests/paths.h"
@@ -65,7 +65,7 @@ struct Runner {
 
   // Launches an attempt and waits until it has ended.
   bool Run(const std::string& address, int64_t memory_bytes) {
-    absl::Notification ended;
+    Notification ended;
     WorkerLaunch launch{.attempt = absl::StrCat("projects/p/jobs/j/attempts/", ++attempts),
                         .token = "token",
                         .server_address = address};

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/blocking_counter.h"
-#include "absl/synchronization/notification.h"
 #include "benchmark/benchmark.h"
+#include "core/base/mutex.h"
+#include "core/base/notification.h"
 #include "server/scheduler/job_manager.h"
 #include "server/storage/testing/temp_store.h"
 #include "tests/server/scheduler/testing/auto_workers.h"
@@ -24,7 +24,7 @@ class NoProcesses : public Executor {
  public:
   std::string_view name() const override { return "none"; }
   absl::StatusOr<std::string> Launch(const WorkerLaunch& launch, OnExit) override {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     token_ = launch.token;
     launched_ = true;
     return launch.attempt;
@@ -36,13 +36,13 @@ class NoProcesses : public Executor {
   void Kill(const std::string&) override {}
   int64_t ProcessId(const std::string&) const override { return 0; }
   std::string WaitForToken() {
-    absl::MutexLock lock(&mutex_);
-    mutex_.Await(absl::Condition(&launched_));
+    MutexLock lock(&mutex_);
+    mutex_.Await([this] { return launched_; });
     return token_;
   }
 
  private:
-  absl::Mutex mutex_;
+  Mutex mutex_;
   bool launched_ = false;
   std::string token_;
 };
@@ -70,7 +70,7 @@ v1::Job NewJob(int64_t number) {
 // Creates jobs with so many calls in flight; returns when all are durable.
 void CreateJobs(JobManager& manager, int64_t begin, int64_t count, int in_flight) {
   std::atomic<int64_t> next = begin;
-  absl::BlockingCounter done(static_cast<int>(count));
+  BlockingCounter done(static_cast<int>(count));
   std::function<void()> create = [&] {
     const int64_t number = next++;
     if (number >= begin + count) return;
@@ -128,7 +128,7 @@ void BM_JobsEndToEnd(benchmark::State& state) {
     auto reader = manager->Watch({"p", absl::StrCat("j", number - 1)}, 1);
     bool last = false;
     while (!last) {
-      absl::Notification ready;
+      Notification ready;
       (*reader)->NotifyWhenReady([&] { ready.Notify(); });
       ready.WaitForNotification();
       last = (*reader)->Next(1 << 20)->last;
@@ -144,23 +144,23 @@ BENCHMARK(BM_JobsEndToEnd)->UseRealTime()->Unit(benchmark::kMillisecond);
 class CountingLink : public WorkerLink {
  public:
   void Send(v1::ServerMessage message) override {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (message.has_assignment()) assigned_ = true;
     if (message.has_ack()) acknowledged_ = message.ack().sequence();
   }
   void Close(absl::Status) override {}
   void WaitForAssignment() {
-    absl::MutexLock lock(&mutex_);
-    mutex_.Await(absl::Condition(&assigned_));
+    MutexLock lock(&mutex_);
+    mutex_.Await([this] { return assigned_; });
   }
   void WaitForAck(int64_t sequence) {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     const auto acknowledged = [&] { return acknowledged_ >= sequence; };
-    mutex_.Await(absl::Condition(&acknowledged));
+    mutex_.Await(acknowledged);
   }
 
  private:
-  absl::Mutex mutex_;
+  Mutex mutex_;
   bool assigned_ = false;
   int64_t acknowledged_ = 0;
 };

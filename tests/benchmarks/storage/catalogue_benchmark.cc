@@ -5,9 +5,9 @@
 #include <atomic>
 
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/blocking_counter.h"
 #include "absl/time/clock.h"
 #include "benchmark/benchmark.h"
+#include "core/base/notification.h"
 #include "server/storage/testing/temp_store.h"
 
 namespace trainyard {
@@ -94,7 +94,7 @@ void AppendEvents(benchmark::State& state) {
   if (!store.catalogue().WriteAndWait(CreateWork("j")).ok()) state.SkipWithError("write failed");
   int64_t next = 2;
   for (auto _ : state) {
-    absl::BlockingCounter left(1000);
+    BlockingCounter left(1000);
     for (int unit = 0; unit < 1000; ++unit) {
       std::vector<v1::JobEvent> events;
       for (int i = 0; i < state.range(0); ++i) events.push_back(MakeEvent(next++));
@@ -144,7 +144,7 @@ TempStore& LargeStore() {
   static TempStore* const kStore = [] {
     auto* store = new TempStore;
     constexpr int kJobs = 100'000;
-    absl::BlockingCounter left(kJobs);
+    BlockingCounter left(kJobs);
     for (int i = 0; i < kJobs; ++i) {
       store->catalogue().Write(CreateWork(absl::StrCat("j", i)), [&](const absl::Status& status) {
         if (!status.ok()) abort();

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "client/cpp/client.h"
+#include "core/base/mutex.h"
 #include "proto/schema/violations.h"
 #include "tests/client/cpp/fake_server.h"
 
@@ -32,11 +33,11 @@ class CallsTest : public ::testing::Test {
     return client.ok() ? *std::move(client) : nullptr;
   }
   void FailNext(const std::string& method, std::vector<absl::Status> statuses) {
-    const absl::MutexLock lock(&server_.state().mutex);
+    const MutexLock lock(&server_.state().mutex);
     server_.state().failures[method] = {statuses.begin(), statuses.end()};
   }
   int Calls(const std::string& method) {
-    const absl::MutexLock lock(&server_.state().mutex);
+    const MutexLock lock(&server_.state().mutex);
     return server_.state().calls[method];
   }
 

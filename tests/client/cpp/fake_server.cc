@@ -56,7 +56,7 @@ class FakeServerService final : public v1::ServerService::Service {
   explicit FakeServerService(FakeState& state) : state_(state) {}
   grpc::Status GetServerInfo(grpc::ServerContext*, const v1::GetServerInfoRequest*,
                              v1::ServerInfo* response) override {
-    const absl::MutexLock lock(&state_.mutex);
+    const MutexLock lock(&state_.mutex);
     const grpc::Status status = Enter(state_, "GetServerInfo");
     response->set_version(state_.version);
     response->add_algorithms("hierarchical_shrinkage");
@@ -64,7 +64,7 @@ class FakeServerService final : public v1::ServerService::Service {
   }
   grpc::Status GetQueue(grpc::ServerContext*, const v1::GetQueueRequest*,
                         v1::Queue* response) override {
-    const absl::MutexLock lock(&state_.mutex);
+    const MutexLock lock(&state_.mutex);
     response->set_queued_count(3);
     return Enter(state_, "GetQueue");
   }
@@ -80,7 +80,7 @@ class FakeJobService final : public v1::JobService::Service {
 
   grpc::Status CreateJob(grpc::ServerContext*, const v1::CreateJobRequest* request,
                          v1::Job* response) override {
-    const absl::MutexLock lock(&state_.mutex);
+    const MutexLock lock(&state_.mutex);
     state_.create_requests.push_back(*request);
     const grpc::Status status = Enter(state_, "CreateJob");
     if (!status.ok()) return status;
@@ -99,7 +99,7 @@ class FakeJobService final : public v1::JobService::Service {
 
   grpc::Status GetJob(grpc::ServerContext*, const v1::GetJobRequest* request,
                       v1::Job* response) override {
-    const absl::MutexLock lock(&state_.mutex);
+    const MutexLock lock(&state_.mutex);
     const grpc::Status status = Enter(state_, "GetJob");
     if (!status.ok()) return status;
     const auto job = state_.jobs.find(request->name());
@@ -110,7 +110,7 @@ class FakeJobService final : public v1::JobService::Service {
 
   grpc::Status ListJobs(grpc::ServerContext*, const v1::ListJobsRequest* request,
                         v1::ListJobsResponse* response) override {
-    const absl::MutexLock lock(&state_.mutex);
+    const MutexLock lock(&state_.mutex);
     const grpc::Status status = Enter(state_, "ListJobs");
     if (!status.ok()) return status;
     const int size = std::min(request->page_size(), state_.list_page_limit);
@@ -129,7 +129,7 @@ class FakeJobService final : public v1::JobService::Service {
 
   grpc::Status CancelJob(grpc::ServerContext*, const v1::CancelJobRequest* request,
                          v1::Job* response) override {
-    const absl::MutexLock lock(&state_.mutex);
+    const MutexLock lock(&state_.mutex);
     const grpc::Status status = Enter(state_, "CancelJob");
     if (!status.ok()) return status;
     const auto job = state_.jobs.find(request->name());
@@ -141,7 +141,7 @@ class FakeJobService final : public v1::JobService::Service {
 
   grpc::Status DeleteJob(grpc::ServerContext*, const v1::DeleteJobRequest* request,
                          google::protobuf::Empty*) override {
-    const absl::MutexLock lock(&state_.mutex);
+    const MutexLock lock(&state_.mutex);
     const grpc::Status status = Enter(state_, "DeleteJob");
     if (!status.ok()) return status;
     return state_.jobs.erase(request->name()) == 1 ? grpc::Status::OK : NotFound(request->name());
@@ -149,7 +149,7 @@ class FakeJobService final : public v1::JobService::Service {
 
   grpc::Status ListMetrics(grpc::ServerContext*, const v1::ListMetricsRequest*,
                            v1::ListMetricsResponse* response) override {
-    const absl::MutexLock lock(&state_.mutex);
+    const MutexLock lock(&state_.mutex);
     const grpc::Status status = Enter(state_, "ListMetrics");
     for (const v1::MetricPoint& point : state_.metrics) *response->add_points() = point;
     return status;
@@ -161,7 +161,7 @@ class FakeJobService final : public v1::JobService::Service {
     WatchCut cut{1 << 30, WatchCut::kSilence};
     size_t per_batch = 1;
     {
-      const absl::MutexLock lock(&state_.mutex);
+      const MutexLock lock(&state_.mutex);
       const grpc::Status status = Enter(state_, "WatchJob");
       if (!status.ok()) return status;
       if (state_.events.count(request->name()) == 0) return NotFound(request->name());
@@ -233,7 +233,7 @@ grpc::Status SendFile(FakeState& state, const std::string& path, const std::stri
   constexpr int64_t kChunk = 1000;
   DownloadFault fault;
   {
-    const absl::MutexLock lock(&state.mutex);
+    const MutexLock lock(&state.mutex);
     fault = state.download_fault;
   }
   const auto size = static_cast<int64_t>(data.size());
@@ -243,7 +243,7 @@ grpc::Status SendFile(FakeState& state, const std::string& path, const std::stri
   bool first = true;
   do {
     if (fault.unavailable_after_bytes >= 0 && offset >= fault.unavailable_after_bytes) {
-      const absl::MutexLock lock(&state.mutex);
+      const MutexLock lock(&state.mutex);
       state.download_fault.unavailable_after_bytes = -1;
       return {grpc::StatusCode::UNAVAILABLE, "cut"};
     }
@@ -271,7 +271,7 @@ class FakeDatasetService final : public v1::DatasetService::Service {
   grpc::Status UploadDataset(grpc::ServerContext*,
                              grpc::ServerReader<v1::UploadDatasetRequest>* reader,
                              v1::Dataset* response) override {
-    const absl::MutexLock lock(&state_.mutex);
+    const MutexLock lock(&state_.mutex);
     const grpc::Status status = Enter(state_, "UploadDataset");
     if (!status.ok()) return status;
     v1::UploadDatasetRequest request;
@@ -299,7 +299,7 @@ class FakeDatasetService final : public v1::DatasetService::Service {
 
   grpc::Status GetUpload(grpc::ServerContext*, const v1::GetUploadRequest* request,
                          v1::DatasetUpload* response) override {
-    const absl::MutexLock lock(&state_.mutex);
+    const MutexLock lock(&state_.mutex);
     const grpc::Status status = Enter(state_, "GetUpload");
     if (!status.ok()) return status;
     if (!state_.keeps_uploads || request->upload_id() != state_.upload_header.upload_id()) {
@@ -315,7 +315,7 @@ class FakeDatasetService final : public v1::DatasetService::Service {
 
   grpc::Status GetDataset(grpc::ServerContext*, const v1::GetDatasetRequest* request,
                           v1::Dataset* response) override {
-    const absl::MutexLock lock(&state_.mutex);
+    const MutexLock lock(&state_.mutex);
     const grpc::Status status = Enter(state_, "GetDataset");
     if (!status.ok()) return status;
     const auto found = state_.datasets.find(request->name());
@@ -326,7 +326,7 @@ class FakeDatasetService final : public v1::DatasetService::Service {
 
   grpc::Status ListDatasets(grpc::ServerContext*, const v1::ListDatasetsRequest*,
                             v1::ListDatasetsResponse* response) override {
-    const absl::MutexLock lock(&state_.mutex);
+    const MutexLock lock(&state_.mutex);
     const grpc::Status status = Enter(state_, "ListDatasets");
     for (const auto& [name, dataset] : state_.datasets) *response->add_datasets() = dataset;
     return status;
@@ -336,7 +336,7 @@ class FakeDatasetService final : public v1::DatasetService::Service {
                                grpc::ServerWriter<v1::FileChunk>* writer) override {
     std::string data;
     {
-      const absl::MutexLock lock(&state_.mutex);
+      const MutexLock lock(&state_.mutex);
       const grpc::Status status = Enter(state_, "DownloadDataset");
       if (!status.ok()) return status;
       state_.download_offsets.push_back(request->offset());
@@ -355,7 +355,7 @@ class FakeModelService final : public v1::ModelService::Service {
 
   grpc::Status GetModel(grpc::ServerContext*, const v1::GetModelRequest* request,
                         v1::Model* response) override {
-    const absl::MutexLock lock(&state_.mutex);
+    const MutexLock lock(&state_.mutex);
     const grpc::Status status = Enter(state_, "GetModel");
     if (!status.ok()) return status;
     if (request->name() != state_.model.name()) return NotFound(request->name());
@@ -367,7 +367,7 @@ class FakeModelService final : public v1::ModelService::Service {
                              grpc::ServerWriter<v1::FileChunk>* writer) override {
     std::vector<FakeModelFile> files;
     {
-      const absl::MutexLock lock(&state_.mutex);
+      const MutexLock lock(&state_.mutex);
       const grpc::Status status = Enter(state_, "DownloadModel");
       if (!status.ok()) return status;
       files = state_.model_files;
@@ -390,7 +390,7 @@ class FakeModelService final : public v1::ModelService::Service {
     int64_t rows = 0;
     while (stream->Read(&request)) {
       if (request.has_header()) {
-        const absl::MutexLock lock(&state_.mutex);
+        const MutexLock lock(&state_.mutex);
         state_.predict_headers.push_back(request.header());
         const grpc::Status status = Enter(state_, "PredictTable");
         if (!status.ok()) return status;
@@ -449,9 +449,9 @@ void FakeServer::Stop() {
 std::string FakeServer::address() const { return absl::StrCat("127.0.0.1:", port_); }
 
 bool FakeServer::AwaitCalls(const std::string& method, int count) {
-  const absl::MutexLock lock(&state_->mutex);
+  const MutexLock lock(&state_->mutex);
   const auto reached = [&] { return state_->calls[method] >= count; };
-  return state_->mutex.AwaitWithTimeout(absl::Condition(&reached), absl::Seconds(10));
+  return state_->mutex.AwaitWithTimeout(reached, absl::Seconds(10));
 }
 
 void AddJob(FakeState& state, const std::string& id, v1::Job::State end, int steps) {

@@ -10,8 +10,8 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "core/base/mutex.h"
 #include "trainyard/v1/dataset_service.pb.h"
 #include "trainyard/v1/job_service.pb.h"
 #include "trainyard/v1/model_service.pb.h"
@@ -49,7 +49,7 @@ struct DownloadFault {
 
 // What the server holds and saw. Guarded by `mutex` while the server runs.
 struct FakeState {
-  absl::Mutex mutex;
+  Mutex mutex;
   std::string version = "0.1.0";
   // Answers to the next calls of a method, by its name, before it works.
   std::map<std::string, std::deque<absl::Status>> failures;

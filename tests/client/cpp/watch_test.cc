@@ -9,6 +9,7 @@
 
 #include "absl/time/clock.h"
 #include "client/cpp/client.h"
+#include "core/base/mutex.h"
 #include "tests/client/cpp/fake_server.h"
 
 namespace trainyard {
@@ -90,7 +91,7 @@ TEST_F(WatchTest, DeliversEachEventOnceThroughRandomCuts) {
   for (unsigned seed = 0; seed < 20; ++seed) {
     std::mt19937 random(seed);
     {
-      const absl::MutexLock lock(&server_.state().mutex);
+      const MutexLock lock(&server_.state().mutex);
       server_.state().events_per_batch = 1 + static_cast<int>(random() % 7);
       server_.state().watch_cuts.clear();
       for (int i = 0; i < 12; ++i) {

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "absl/synchronization/mutex.h"
+#include "core/base/mutex.h"
 #include "core/training/training_context.h"
 #include "gtest/gtest.h"
 
@@ -28,16 +28,16 @@ class FakeTrainingContext final : public TrainingContext {
   ~FakeTrainingContext() override { std::filesystem::remove_all(folder_); }
 
   void ReportProgress(const v1::Progress& report) override {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     progress.push_back(report);
   }
   void ReportMetrics(int64_t step,
                      const std::vector<std::pair<std::string, double>>& values) override {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     for (const auto& [name, value] : values) metrics[name].emplace_back(step, value);
   }
   void Log(v1::LogLine::Severity severity, std::string_view text) override {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     logs.emplace_back(severity, std::string(text));
   }
   absl::Status CheckCancelled() override {
@@ -65,7 +65,7 @@ class FakeTrainingContext final : public TrainingContext {
  private:
   const int threads_;
   std::filesystem::path folder_;
-  absl::Mutex mutex_;
+  Mutex mutex_;
 };
 
 }  // namespace trainyard

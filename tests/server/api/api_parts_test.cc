@@ -10,8 +10,8 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/notification.h"
 #include "core/base/crc32c.h"
+#include "core/base/notification.h"
 #include "core/base/testing/fake_clock.h"
 #include "google/rpc/error_details.pb.h"
 #include "proto/schema/resource_names.h"
@@ -160,10 +160,10 @@ TEST(JobIdTest, IdsAreValidUniqueAndSorted) {
 
 TEST(WorkerPoolTest, RunsEverythingAndRefusesWhenFull) {
   std::atomic<int> done = 0;
-  absl::Notification release;
+  Notification release;
   {
     WorkerPool pool(1, 2);
-    absl::Notification started;
+    Notification started;
     EXPECT_TRUE(pool.TrySubmit([&] {
       started.Notify();
       release.WaitForNotification();

@@ -5,8 +5,8 @@
 
 #include <optional>
 
-#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "core/base/mutex.h"
 #include "server/execution/executor.h"
 
 namespace trainyard {
@@ -16,27 +16,25 @@ class ExitWaiter {
  public:
   Executor::OnExit callback() {
     return [this](WorkerExit exit) {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       EXPECT_FALSE(exit_.has_value()) << "on_exit was called twice";
       exit_ = std::move(exit);
     };
   }
   bool ended() {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     return exit_.has_value();
   }
   WorkerExit Wait() {
-    absl::MutexLock lock(&mutex_);
-    const bool done = mutex_.AwaitWithTimeout(
-        absl::Condition(
-            +[](std::optional<WorkerExit>* exit) { return exit->has_value(); }, &exit_),
-        absl::Seconds(20));
+    MutexLock lock(&mutex_);
+    const bool done =
+        mutex_.AwaitWithTimeout([this] { return exit_.has_value(); }, absl::Seconds(20));
     EXPECT_TRUE(done) << "the attempt does not end";
     return exit_.value_or(WorkerExit());
   }
 
  private:
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::optional<WorkerExit> exit_;
 };
 

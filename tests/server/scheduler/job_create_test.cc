@@ -1,7 +1,7 @@
 // Accepting jobs: defaults, idempotency, limits.
+#include <barrier>
 #include <thread>
 
-#include "absl/synchronization/barrier.h"
 #include "google/rpc/error_details.pb.h"
 #include "proto/schema/violations.h"
 #include "tests/server/scheduler/testing/manager_fixture.h"
@@ -67,11 +67,11 @@ TEST_F(JobCreateTest, ThirtyTwoThreadsWithOneRequestIdMakeOneJob) {
   Start();
   constexpr int kThreads = 32;
   std::vector<std::shared_ptr<Answer<absl::StatusOr<Job>>>> answers(kThreads);
-  auto* ready = new absl::Barrier(kThreads);
+  std::barrier ready(kThreads);
   std::vector<std::thread> threads;
   for (int i = 0; i < kThreads; ++i) {
     threads.emplace_back([&, i] {
-      if (ready->Block()) delete ready;
+      ready.arrive_and_wait();
       answers[i] = BeginCreate(NewJob(absl::StrCat("j", i)), "request", "hash");
     });
   }

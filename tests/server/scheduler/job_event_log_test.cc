@@ -4,7 +4,8 @@
 #include <atomic>
 #include <thread>
 
-#include "absl/synchronization/notification.h"
+#include "core/base/mutex.h"
+#include "core/base/notification.h"
 #include "google/rpc/error_details.pb.h"
 #include "proto/schema/violations.h"
 #include "tests/server/scheduler/testing/manager_fixture.h"
@@ -51,7 +52,7 @@ class EventLogTest : public testing::Test {
  protected:
   void Open(EventLogs::Options options = {}) {
     logs_ = std::make_shared<EventLogs>(options, &catalogue_, [this](std::function<void()> f) {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       notifications_.push_back(std::move(f));
     });
     log_ = logs_->Open(Name("a"), 0, false);
@@ -84,7 +85,7 @@ class EventLogTest : public testing::Test {
   void Notify() {
     std::vector<std::function<void()>> notifications;
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       notifications.swap(notifications_);
     }
     for (const auto& function : notifications) function();
@@ -94,7 +95,7 @@ class EventLogTest : public testing::Test {
   std::shared_ptr<EventLogs> logs_;
   std::shared_ptr<JobEventLog> log_;
   int64_t newest_ = 0;
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::vector<std::function<void()>> notifications_ ABSL_GUARDED_BY(mutex_);
 };
 
@@ -228,8 +229,8 @@ TEST_F(EventLogTest, ReaderMayDieInItsOwnCallback) {
 TEST_F(EventLogTest, DestructorWaitsForARunningCallback) {
   Open();
   auto reader = log_->NewReader(1);
-  absl::Notification entered;
-  absl::Notification leave;
+  Notification entered;
+  Notification leave;
   std::atomic<bool> left = false;
   reader->NotifyWhenReady([&] {
     entered.Notify();
@@ -256,7 +257,7 @@ TEST_F(EventLogTest, ReadersAndPublisherInThreads) {
       int64_t next = 1;
       bool last = false;
       while (!last) {
-        absl::Notification ready;
+        Notification ready;
         reader->NotifyWhenReady([&] { ready.Notify(); });
         ready.WaitForNotification();
         Drain(*reader, next, &last);

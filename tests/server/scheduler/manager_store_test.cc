@@ -3,7 +3,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/blocking_counter.h"
+#include "core/base/notification.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/scheduler/job_manager.h"
@@ -49,7 +49,7 @@ class ManagerStoreTest : public testing::Test {
   }
   static JobName NameOf(int number) { return {"p", absl::StrCat("j", number)}; }
   void CreateAll(int begin, int end) {
-    absl::BlockingCounter created(end - begin);
+    BlockingCounter created(end - begin);
     for (int i = begin; i < end; ++i) {
       manager_->Create(NewJob(i), "", "", [&](const absl::StatusOr<Job>& job) {
         EXPECT_TRUE(job.ok()) << job.status();
@@ -65,7 +65,7 @@ class ManagerStoreTest : public testing::Test {
     EXPECT_TRUE(reader.ok()) << reader.status();
     int64_t sequence = 0;
     while (reader.ok()) {
-      absl::BlockingCounter ready(1);
+      BlockingCounter ready(1);
       (*reader)->NotifyWhenReady([&] { ready.DecrementCount(); });
       ready.Wait();
       const auto batch = (*reader)->Next(1 << 20);
@@ -143,7 +143,7 @@ TEST_F(ManagerStoreTest, ManyCallersAtOnce) {
         const int number = t * 1000 + i;
         CreateAll(number, number + 1);
         if (i % 3 == 0) {
-          absl::BlockingCounter cancelled(1);
+          BlockingCounter cancelled(1);
           manager_->Cancel(NameOf(number), "",
                            [&](const absl::StatusOr<Job>&) { cancelled.DecrementCount(); });
           cancelled.Wait();
@@ -152,7 +152,7 @@ TEST_F(ManagerStoreTest, ManyCallersAtOnce) {
         manager_->QueueState("");
         const std::vector<Job::State> states = Follow(number);
         if (!states.empty() && IsEndState(states.back())) ++ended;
-        absl::BlockingCounter deleted(1);
+        BlockingCounter deleted(1);
         manager_->Delete(NameOf(number), "", [&](const absl::Status& status) {
           EXPECT_TRUE(status.ok()) << status;
           deleted.DecrementCount();

@@ -3,8 +3,7 @@
 #include <fstream>
 #include <thread>
 
-#include "absl/synchronization/blocking_counter.h"
-#include "absl/synchronization/notification.h"
+#include "core/base/notification.h"
 #include "gtest/gtest.h"
 #include "server/storage/testing/temp_store.h"
 #include "tests/server/storage/storage_test_util.h"
@@ -17,8 +16,8 @@ using ::testing::IsEmpty;
 
 // Returns when the writer thread is at work on a unit that waits for `release`: what is written
 // meanwhile becomes one group.
-void OccupyWriter(Catalogue& catalogue, absl::Notification& release) {
-  absl::Notification started;
+void OccupyWriter(Catalogue& catalogue, Notification& release) {
+  Notification started;
   catalogue.Write(
       [&](CatalogueTransaction&) {
         started.Notify();
@@ -31,10 +30,10 @@ void OccupyWriter(Catalogue& catalogue, absl::Notification& release) {
 
 TEST(GroupCommitTest, RunsUnitsInOrderAndAnswersEachOnce) {
   TempStore store({.max_group_size = 3});
-  absl::Notification release;
+  Notification release;
   OccupyWriter(store.catalogue(), release);
   std::vector<std::string> log;  // of the writer thread
-  absl::BlockingCounter left(4);
+  BlockingCounter left(4);
   for (const std::string id : {"a", "b", "c", "d"}) {
     store.catalogue().Write(
         [&log, id](CatalogueTransaction& transaction) {
@@ -136,10 +135,10 @@ TEST(GroupCommitTest, AFullDiskIsAnErrorAndWhatWasThereStays) {
 
 TEST(GroupCommitTest, AUnitThatFillsTheDiskTakesNoLaterOneWithIt) {
   TempStore store({.max_pages = 120});
-  absl::Notification release;
+  Notification release;
   OccupyWriter(store.catalogue(), release);
   std::vector<absl::StatusCode> codes;
-  absl::BlockingCounter left(3);
+  BlockingCounter left(3);
   for (const auto& [id, bytes] : std::vector<std::pair<std::string, size_t>>{
            {"before", 10}, {"huge", 10'000'000}, {"after", 10}}) {
     store.catalogue().Write(

@@ -1,10 +1,10 @@
 #include "server/storage/model_store.h"
 
 #include <atomic>
+#include <barrier>
 #include <fstream>
 #include <thread>
 
-#include "absl/synchronization/barrier.h"
 #include "gtest/gtest.h"
 #include "server/storage/check.h"
 #include "server/storage/testing/temp_store.h"
@@ -141,11 +141,11 @@ TEST_F(ModelStoreTest, LoadsOnceAndKeeps) {
 TEST_F(ModelStoreTest, ManyAskingAtOnceLoadOnce) {
   Put("m", "content");
   constexpr int kThreads = 8;
-  absl::Barrier* barrier = new absl::Barrier(kThreads);
+  std::barrier barrier(kThreads);
   std::vector<std::thread> threads;
   for (int t = 0; t < kThreads; ++t) {
-    threads.emplace_back([&, barrier] {
-      if (barrier->Block()) delete barrier;
+    threads.emplace_back([&] {
+      barrier.arrive_and_wait();
       EXPECT_EQ(ContentOf("m"), "content");
     });
   }

@@ -4,7 +4,7 @@
 
 #include <thread>
 
-#include "absl/synchronization/notification.h"
+#include "core/base/notification.h"
 #include "core/base/testing/fake_clock.h"
 
 namespace trainyard {
@@ -137,8 +137,8 @@ TEST_F(EventBufferTest, SendsAgainWhatWasNotAcknowledged) {
 
 TEST_F(EventBufferTest, AddingWaitsWhileTooMuchIsUnacknowledged) {
   EventBuffer buffer(options_);
-  absl::Notification full;
-  absl::Notification added;
+  Notification full;
+  Notification added;
   std::thread training([&] {
     for (int i = 0; i < 3; ++i) buffer.Add(LogEvent(std::string(400, 'x')));
     full.Notify();
@@ -156,7 +156,7 @@ TEST_F(EventBufferTest, AddingWaitsWhileTooMuchIsUnacknowledged) {
 
 TEST_F(EventBufferTest, CancellationEndsTheWait) {
   EventBuffer buffer(options_);
-  absl::Notification added;
+  Notification added;
   std::thread training([&] {
     for (int i = 0; i < 10; ++i) buffer.Add(LogEvent(std::string(400, 'x')));
     added.Notify();

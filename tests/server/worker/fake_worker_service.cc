@@ -24,7 +24,7 @@ grpc::Status FakeWorkerService::Session(grpc::ServerContext*, Stream* stream) {
   v1::WorkerMessage message;
   if (!stream->Read(&message) || !message.has_hello()) return grpc::Status::OK;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     seen_.hellos.push_back(message.hello());
     if (!hello_answer.ok()) return hello_answer;
     v1::ServerMessage answer;
@@ -37,7 +37,7 @@ grpc::Status FakeWorkerService::Session(grpc::ServerContext*, Stream* stream) {
   }
   bool finished = false;
   while (stream->Read(&message)) {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (message.has_events()) OnEvents(message.events(), stream);
     if (message.has_alive()) ++seen_.alive;
     if (message.has_finished()) {
@@ -48,7 +48,7 @@ grpc::Status FakeWorkerService::Session(grpc::ServerContext*, Stream* stream) {
       stream->Write(answer);
     }
   }
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   stream_ = nullptr;
   if (!finished) ++seen_.garbage;
   return grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "no WorkerMessage");
@@ -74,7 +74,7 @@ grpc::Status FakeWorkerService::UploadArtifact(
   if (static_cast<int64_t>(bytes.size()) != header.size_bytes()) {
     return grpc::Status(grpc::StatusCode::UNAVAILABLE, "cut");
   }
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (seen_.hellos.empty() || header.session_key() != seen_.hellos.back().session_key()) {
     return grpc::Status(grpc::StatusCode::UNAUTHENTICATED, "wrong key");
   }

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "absl/synchronization/mutex.h"
+#include "core/base/mutex.h"
 #include "trainyard/v1/worker_service.grpc.pb.h"
 
 namespace trainyard {
@@ -39,28 +39,28 @@ class FakeWorkerService : public v1::WorkerService::Service {
     int64_t alive = 0;
   };
   Seen seen() {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     return seen_;
   }
   bool WaitFor(std::function<bool(const Seen&)> condition) {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     const auto holds = [&]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return condition(seen_); };
-    return mutex_.AwaitWithTimeout(absl::Condition(&holds), absl::Seconds(20));
+    return mutex_.AwaitWithTimeout(holds, absl::Seconds(20));
   }
   // When the first event came, since the last Forget.
   std::chrono::steady_clock::time_point first_event_time() {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     return first_event_time_;
   }
   // Another attempt begins.
   void Forget() {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     seen_ = Seen();
   }
   void SendCancel() {
     v1::ServerMessage message;
     message.mutable_cancel()->set_cause(v1::Attempt::END_CAUSE_CANCELLED);
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (stream_ != nullptr) stream_->Write(message);
   }
 
@@ -85,7 +85,7 @@ class FakeWorkerService : public v1::WorkerService::Service {
  private:
   void OnEvents(const v1::WorkerEvents& events, Stream* stream);
 
-  absl::Mutex mutex_;
+  Mutex mutex_;
   Seen seen_;
   Stream* stream_ = nullptr;
   std::chrono::steady_clock::time_point first_event_time_;

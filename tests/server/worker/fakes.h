@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "absl/synchronization/mutex.h"
+#include "core/base/mutex.h"
 #include "server/worker/server_connection.h"
 
 namespace trainyard {
@@ -18,62 +18,62 @@ class FakeStream {
  public:
   // --- The test's side.
   void Send(v1::ServerMessage message) {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     to_worker_.push_back(std::move(message));
   }
   void End(absl::Status status) {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (!ended_) status_ = std::move(status);
     ended_ = true;
   }
   // The next message of the worker that is not a sign of life (unless that is wanted).
   v1::WorkerMessage Receive(bool with_alive = false) {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     while (true) {
       const auto ready = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
         return !from_worker_.empty();
       };
-      if (!mutex_.AwaitWithTimeout(absl::Condition(&ready), absl::Seconds(20))) return {};
+      if (!mutex_.AwaitWithTimeout(ready, absl::Seconds(20))) return {};
       v1::WorkerMessage message = std::move(from_worker_.front());
       from_worker_.pop_front();
       if (with_alive || !message.has_alive()) return message;
     }
   }
   bool garbage_seen() {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     return garbage_;
   }
 
   // --- The worker's side.
   bool Write(const v1::WorkerMessage& message) {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (ended_) return false;
     from_worker_.push_back(message);
     return true;
   }
   bool WriteGarbage() {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     garbage_ = true;
     return !ended_;
   }
   bool Read(v1::ServerMessage& message) {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     const auto ready = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
       return ended_ || !to_worker_.empty();
     };
-    mutex_.Await(absl::Condition(&ready));
+    mutex_.Await(ready);
     if (to_worker_.empty()) return false;
     message = std::move(to_worker_.front());
     to_worker_.pop_front();
     return true;
   }
   absl::Status Finish() {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     return status_;
   }
 
  private:
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::deque<v1::ServerMessage> to_worker_;
   std::deque<v1::WorkerMessage> from_worker_;
   bool ended_ = false;
@@ -91,9 +91,9 @@ class FakeConnection : public ServerConnection {
 
   // The stream that the worker opens next, or has opened last and nobody asked for.
   std::shared_ptr<FakeStream> NextStream() {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     const auto ready = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !streams_.empty(); };
-    if (!mutex_.AwaitWithTimeout(absl::Condition(&ready), absl::Seconds(20))) {
+    if (!mutex_.AwaitWithTimeout(ready, absl::Seconds(20))) {
       return std::make_shared<FakeStream>();
     }
     auto stream = streams_.front();
@@ -102,16 +102,16 @@ class FakeConnection : public ServerConnection {
   }
   // From now on every stream ends at once with this status.
   void Refuse(absl::Status status) {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     refusal_ = std::move(status);
   }
   int opened() {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     return opened_;
   }
 
   std::unique_ptr<SessionStream> OpenSession() override {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     ++opened_;
     auto stream = std::make_shared<FakeStream>();
     if (!refusal_.ok()) {
@@ -156,7 +156,7 @@ class FakeConnection : public ServerConnection {
     std::shared_ptr<FakeStream> stream_;
   };
 
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::deque<std::shared_ptr<FakeStream>> streams_;
   absl::Status refusal_;
   int opened_ = 0;

@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
+#include "core/base/mutex.h"
 #include "server/execution/executor.h"
 #include "server/scheduler/job_manager.h"
 
@@ -39,24 +39,24 @@ class AutoWorkers : public Executor {
   }
   // Returns when everything posted before is done.
   void Sync() {
-    absl::Mutex mutex;
+    Mutex mutex;
     bool done = false;
     Post([&] {
-      absl::MutexLock lock(&mutex);
+      MutexLock lock(&mutex);
       done = true;
     });
-    absl::MutexLock lock(&mutex);
-    mutex.Await(absl::Condition(&done));
+    MutexLock lock(&mutex);
+    mutex.Await([&] { return done; });
   }
   int launches() const {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     return launches_;
   }
 
   std::string_view name() const override { return "auto"; }
   absl::StatusOr<std::string> Launch(const WorkerLaunch& launch, OnExit on_exit) override {
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       ++launches_;
     }
     Post([this, launch, on_exit = std::move(on_exit)]() mutable {
@@ -69,11 +69,11 @@ class AutoWorkers : public Executor {
   }
   absl::Status Adopt(const std::string& attempt, const std::string&, OnExit on_exit) override {
     absl::Status status;
-    absl::Mutex mutex;
+    Mutex mutex;
     bool done = false;
     Post([&] {
       auto found = workers_.find(attempt);
-      absl::MutexLock lock(&mutex);
+      MutexLock lock(&mutex);
       if (found == workers_.end()) {
         status = absl::NotFoundError(attempt);
       } else {
@@ -81,8 +81,8 @@ class AutoWorkers : public Executor {
       }
       done = true;
     });
-    absl::MutexLock lock(&mutex);
-    mutex.Await(absl::Condition(&done));
+    MutexLock lock(&mutex);
+    mutex.Await([&] { return done; });
     return status;
   }
   void Terminate(const std::string& attempt) override { Kill(attempt); }
@@ -114,7 +114,7 @@ class AutoWorkers : public Executor {
   };
 
   void Post(std::function<void()> function) {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     queue_.push_back(std::move(function));
   }
 
@@ -122,9 +122,8 @@ class AutoWorkers : public Executor {
     while (true) {
       std::function<void()> function;
       {
-        absl::MutexLock lock(&mutex_);
-        mutex_.Await(absl::Condition(
-            +[](std::deque<std::function<void()>>* queue) { return !queue->empty(); }, &queue_));
+        MutexLock lock(&mutex_);
+        mutex_.Await([this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !queue_.empty(); });
         function = std::move(queue_.front());
         queue_.pop_front();
       }
@@ -188,7 +187,7 @@ class AutoWorkers : public Executor {
   }
 
   const int events_per_job_;
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   std::deque<std::function<void()>> queue_ ABSL_GUARDED_BY(mutex_);
   int launches_ ABSL_GUARDED_BY(mutex_) = 0;
   // Of the thread.

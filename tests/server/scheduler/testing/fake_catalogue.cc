@@ -106,7 +106,7 @@ class FakeTransaction : public CatalogueTransaction {
 int FakeCatalogue::Commit() {
   std::vector<std::pair<Done, absl::Status>> results;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     for (Unit& unit : pending_) {
       FakeTransaction transaction(state_);
       absl::Status status = failures_ > 0 ? failure_ : unit.work(transaction);
@@ -122,34 +122,34 @@ int FakeCatalogue::Commit() {
 }
 
 void FakeCatalogue::LosePending() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   pending_.clear();
 }
 
 int FakeCatalogue::pending() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return static_cast<int>(pending_.size());
 }
 
 int64_t FakeCatalogue::committed_units() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return committed_;
 }
 
 void FakeCatalogue::FailNext(int count, absl::Status status) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   failures_ = count;
   failure_ = std::move(status);
 }
 
 std::vector<v1::JobEvent> FakeCatalogue::EventsOf(const std::string& job) const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   auto found = state_.events.find(job);
   return found == state_.events.end() ? std::vector<v1::JobEvent>() : found->second;
 }
 
 std::vector<AttemptRecord> FakeCatalogue::AttemptsOf(const std::string& job) const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   std::vector<AttemptRecord> attempts;
   auto found = state_.attempts.find(job);
   if (found == state_.attempts.end()) return attempts;
@@ -158,27 +158,27 @@ std::vector<AttemptRecord> FakeCatalogue::AttemptsOf(const std::string& job) con
 }
 
 std::map<std::string, v1::Job> FakeCatalogue::Jobs() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return state_.jobs;
 }
 
 std::map<std::string, v1::Model> FakeCatalogue::Models() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return state_.models;
 }
 
 void FakeCatalogue::AddModel(const v1::Model& model) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   state_.models[model.name()] = model;
 }
 
 void FakeCatalogue::Write(Work work, Done done) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   pending_.push_back({std::move(work), std::move(done)});
 }
 
 absl::StatusOr<v1::Job> FakeCatalogue::GetJob(const JobName& name) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   auto found = state_.jobs.find(name.ToString());
   if (found == state_.jobs.end()) {
     return absl::NotFoundError(absl::StrCat("job ", name.ToString(), " does not exist"));
@@ -187,7 +187,7 @@ absl::StatusOr<v1::Job> FakeCatalogue::GetJob(const JobName& name) {
 }
 
 absl::StatusOr<JobPage> FakeCatalogue::ListJobs(const JobQuery& query) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   JobPage page;
   const std::string prefix = absl::StrCat("projects/", query.project, "/");
   for (const auto& [name, job] : state_.jobs) {
@@ -218,7 +218,7 @@ absl::StatusOr<std::vector<v1::JobEvent>> FakeCatalogue::ReadEvents(const JobNam
                                                                     int64_t from_sequence,
                                                                     int max_events,
                                                                     int64_t max_bytes) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   std::vector<v1::JobEvent> events;
   auto found = state_.events.find(job.ToString());
   if (found == state_.events.end()) return absl::NotFoundError(job.ToString());
@@ -235,7 +235,7 @@ absl::StatusOr<std::vector<v1::JobEvent>> FakeCatalogue::ReadEvents(const JobNam
 }
 
 absl::StatusOr<std::optional<std::string>> FakeCatalogue::CheckpointOf(const JobName& job) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   auto found = state_.checkpoints.find(job.ToString());
   if (found == state_.checkpoints.end()) return std::nullopt;
   return found->second;

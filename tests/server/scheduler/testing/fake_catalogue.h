@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
+#include "core/base/mutex.h"
 #include "server/storage/catalogue.h"
 
 namespace trainyard {
@@ -77,7 +77,7 @@ class FakeCatalogue : public Catalogue {
     Done done;
   };
 
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   State state_ ABSL_GUARDED_BY(mutex_);
   std::deque<Unit> pending_ ABSL_GUARDED_BY(mutex_);
   int64_t committed_ ABSL_GUARDED_BY(mutex_) = 0;

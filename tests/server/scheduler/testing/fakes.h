@@ -12,7 +12,8 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
+#include "core/base/mutex.h"
+#include "core/base/notification.h"
 #include "server/execution/executor.h"
 #include "server/scheduler/job_manager.h"
 #include "server/scheduler/runtime.h"
@@ -26,10 +27,10 @@ class ManualRuntime : public Runtime {
   void PostDataWork(std::function<void()> work) override { Post(std::move(work)); }
   void Notify(std::function<void()> callback) override { Post(std::move(callback)); }
   void WakeAt(absl::Duration time) override {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     wake_time_ = std::min(wake_time_, time);
   }
-  bool Wait(absl::Notification& notification, absl::Duration) override {
+  bool Wait(Notification& notification, absl::Duration) override {
     if (wait_hook_ != nullptr) wait_hook_();
     return notification.HasBeenNotified();
   }
@@ -45,19 +46,19 @@ class ManualRuntime : public Runtime {
   int RunPosted() {
     std::deque<std::function<void()>> posted;
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       posted.swap(posted_);
     }
     for (auto& function : posted) function();
     return static_cast<int>(posted.size());
   }
   absl::Duration wake_time() const {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     return wake_time_;
   }
   void Tick() {
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       wake_time_ = absl::InfiniteDuration();
     }
     WakeAt(tick_());
@@ -65,11 +66,11 @@ class ManualRuntime : public Runtime {
 
  private:
   void Post(std::function<void()> function) {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     posted_.push_back(std::move(function));
   }
 
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   std::deque<std::function<void()>> posted_ ABSL_GUARDED_BY(mutex_);
   absl::Duration wake_time_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteDuration();
   std::function<absl::Duration()> tick_;
@@ -90,7 +91,7 @@ class FakeExecutor : public Executor {
 
   std::string_view name() const override { return "fake"; }
   absl::StatusOr<std::string> Launch(const WorkerLaunch& launch, OnExit on_exit) override {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (!launch_error_.ok()) return launch_error_;
     ++launches_;
     if (processes_.contains(launch.attempt)) ++double_launches_;
@@ -99,7 +100,7 @@ class FakeExecutor : public Executor {
   }
   absl::Status Adopt(const std::string& attempt, const std::string& process,
                      OnExit on_exit) override {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     auto found = processes_.find(attempt);
     if (found == processes_.end() || process != "process of " + attempt) {
       return absl::NotFoundError(attempt);
@@ -108,14 +109,14 @@ class FakeExecutor : public Executor {
     return absl::OkStatus();
   }
   void Terminate(const std::string& attempt) override {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     auto found = processes_.find(attempt);
     if (found == processes_.end()) return;
     found->second.terminated = true;
     if (dies_of_sigterm_) SetExit(found->second, {.signal = 15});
   }
   void Kill(const std::string& attempt) override {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     auto found = processes_.find(attempt);
     if (found == processes_.end()) return;
     found->second.killed = true;
@@ -126,14 +127,14 @@ class FakeExecutor : public Executor {
   // --- For tests.
   // The process ends; the manager hears of it with DeliverExits.
   void Exit(const std::string& attempt, WorkerExit exit) {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     auto found = processes_.find(attempt);
     if (found != processes_.end()) SetExit(found->second, std::move(exit));
   }
   int DeliverExits() {
     std::vector<std::pair<OnExit, WorkerExit>> exits;
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       for (auto process = processes_.begin(); process != processes_.end();) {
         if (process->second.exit.has_value()) {
           exits.emplace_back(std::move(process->second.on_exit), *process->second.exit);
@@ -150,42 +151,42 @@ class FakeExecutor : public Executor {
   }
   // The server is gone: nobody hears of exits, and processes that ended are forgotten.
   void LoseServer() {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     std::erase_if(processes_, [](const auto& entry) { return entry.second.exit.has_value(); });
     for (auto& [attempt, process] : processes_) process.on_exit = nullptr;
   }
   bool Runs(const std::string& attempt) const {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     auto found = processes_.find(attempt);
     return found != processes_.end() && !found->second.exit.has_value();
   }
   // A copy; empty when there is no such process.
   std::optional<Process> Find(const std::string& attempt) const {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     auto found = processes_.find(attempt);
     if (found == processes_.end()) return std::nullopt;
     return found->second;
   }
   std::vector<std::string> Running() const {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     std::vector<std::string> names;
     for (const auto& [attempt, process] : processes_) names.push_back(attempt);
     return names;
   }
   void set_launch_error(absl::Status status) {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     launch_error_ = std::move(status);
   }
   void set_dies_of_sigterm(bool dies) {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     dies_of_sigterm_ = dies;
   }
   int launches() const {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     return launches_;
   }
   int double_launches() const {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     return double_launches_;
   }
 
@@ -194,7 +195,7 @@ class FakeExecutor : public Executor {
     if (!process.exit.has_value()) process.exit = std::move(exit);
   }
 
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   std::map<std::string, Process> processes_ ABSL_GUARDED_BY(mutex_);
   absl::Status launch_error_ ABSL_GUARDED_BY(mutex_);
   bool dies_of_sigterm_ ABSL_GUARDED_BY(mutex_) = true;
@@ -206,19 +207,19 @@ class FakeExecutor : public Executor {
 class FakeLink : public WorkerLink {
  public:
   void Send(v1::ServerMessage message) override {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     messages_.push_back(std::move(message));
   }
   void Close(absl::Status status) override {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     closed_ = std::move(status);
   }
   std::vector<v1::ServerMessage> messages() const {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     return messages_;
   }
   std::optional<absl::Status> closed() const {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     return closed_;
   }
   std::optional<v1::Assignment> assignment() const {
@@ -250,7 +251,7 @@ class FakeLink : public WorkerLink {
   }
 
  private:
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   std::vector<v1::ServerMessage> messages_ ABSL_GUARDED_BY(mutex_);
   std::optional<absl::Status> closed_ ABSL_GUARDED_BY(mutex_);
 };
