@@ -24,11 +24,17 @@ add_link_options(-Wl,--as-needed)
 # The target machine. Code that pays on wider vectors chooses at run time.
 add_compile_options(-march=x86-64-v3)
 
+if(TRAINYARD_SANITIZER)
+  add_compile_definitions(TRAINYARD_SANITIZED)
+endif()
 if(TRAINYARD_SANITIZER STREQUAL "address")
   add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
   add_link_options(-fsanitize=address,undefined)
 elseif(TRAINYARD_SANITIZER STREQUAL "thread")
   add_compile_options(-fsanitize=thread -fno-omit-frame-pointer)
+  # protobuf's headers lay out maps otherwise where they see ThreadSanitizer (map_field.h), but Debian's library
+  # was built without it: each would read the other's maps at the wrong offsets.
+  add_compile_options(-U__SANITIZE_THREAD__)
   add_link_options(-fsanitize=thread)
 elseif(TRAINYARD_SANITIZER)
   message(FATAL_ERROR "TRAINYARD_SANITIZER is '${TRAINYARD_SANITIZER}'; it must be empty, address or thread")

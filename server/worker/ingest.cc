@@ -19,7 +19,7 @@ namespace trainyard {
 namespace {
 
 // Sanitizers map terabytes of address space for themselves, which no limit can allow for.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef TRAINYARD_SANITIZED
 constexpr bool kCanLimitMemory = false;
 #else
 constexpr bool kCanLimitMemory = true;

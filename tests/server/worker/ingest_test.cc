@@ -81,7 +81,7 @@ TEST_F(IngestTest, FileThatIsNotThere) {
 }
 
 TEST_F(IngestTest, TooLittleMemoryIsAClearError) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef TRAINYARD_SANITIZED
   GTEST_SKIP() << "memory is not limited under sanitizers";
 #endif
   options_.memory_bytes = 32 << 20;

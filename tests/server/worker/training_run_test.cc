@@ -118,8 +118,8 @@ TEST_F(TrainingRunTest, ErrorsBecomeTheirCauses) {
       {absl::UnavailableError("e"), v1::Attempt::END_CAUSE_WORKER_LOST},
   };
   for (const auto& [status, cause] : cases) {
-    const v1::Finished finished =
-        Run([&](TrainingContext&) -> absl::StatusOr<TrainingResult> { return status; });
+    const v1::Finished finished = Run(
+        [&status = status](TrainingContext&) -> absl::StatusOr<TrainingResult> { return status; });
     EXPECT_EQ(finished.end_cause(), cause) << status;
     EXPECT_EQ(finished.error().code(), static_cast<int>(status.code()));
     EXPECT_EQ(finished.error().message(), "e");
