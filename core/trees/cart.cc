@@ -11,6 +11,9 @@
 #include "core/trees/growing_node.h"
 #include "core/trees/growth_progress.h"
 #include "core/trees/node_splitter.h"
+#include "core/trees/pruning.h"
+#include "core/trees/rank_matrix.h"
+#include "core/trees/sampled_tree.h"
 
 namespace trainyard {
 namespace {
@@ -171,31 +174,72 @@ class Grower {
   std::vector<GrowingNode> nodes_;
 };
 
-v1::CartOptions::Criterion ResolveCriterion(const v1::CartOptions& options,
-                                            const TreeTarget& target) {
-  if (options.criterion() != v1::CartOptions::CRITERION_UNSPECIFIED) return options.criterion();
-  return target.classification() ? v1::CartOptions::CRITERION_GINI
-                                 : v1::CartOptions::CRITERION_SQUARED_ERROR;
+Tree GrowSampledCart(const PresortedFeatures& features, const TreeTarget& target,
+                     std::span<const double> weights, std::span<const uint32_t> rows,
+                     const v1::CartOptions& options, ThreadPool& pool, StopToken& stop,
+                     const GrowthHooks& hooks, uint64_t seed) {
+  const RankMatrix ranks(features, pool);
+  Rng rng(seed, 0);
+  GrowthProgress progress(hooks.progress, options.max_leaf_nodes() > 0
+                                              ? options.max_leaf_nodes()
+                                              : static_cast<int64_t>(rows.size()));
+  return GrowSampledTree(ranks, target, weights, rows, options,
+                         {FeaturesPerNode(options, features.feature_count()), false}, rng, stop,
+                         [&](int64_t done) { progress.Add(done); });
 }
 
 }  // namespace
 
-absl::StatusOr<Tree> GrowCart(const PresortedFeatures& features, const TreeTarget& target,
-                              std::span<const double> weights, std::span<const uint32_t> rows,
-                              const v1::CartOptions& options, ThreadPool& pool,
-                              const GrowthHooks& hooks) {
+v1::CartOptions ResolveCart(const v1::CartOptions& options, const TreeTarget& target) {
   v1::CartOptions resolved = options;
-  resolved.set_criterion(ResolveCriterion(options, target));
-  StopToken stop(hooks.check);
-  NodeSplitter splitter(features, target, weights, rows, resolved, pool, stop);
-  if (splitter.empty()) {
+  if (options.criterion() == v1::CartOptions::CRITERION_UNSPECIFIED) {
+    resolved.set_criterion(target.classification() ? v1::CartOptions::CRITERION_GINI
+                                                   : v1::CartOptions::CRITERION_SQUARED_ERROR);
+  }
+  return resolved;
+}
+
+absl::Status CheckTrainingRows(const TreeTarget& target, std::span<const double> weights,
+                               std::span<const uint32_t> rows, const v1::CartOptions& options) {
+  if (std::none_of(rows.begin(), rows.end(),
+                   [&](uint32_t row) { return weights.empty() || weights[row] > 0; })) {
     return absl::InvalidArgumentError(
         absl::StrCat("none of ", rows.size(), " rows to train on has a positive weight"));
   }
-  Grower grower(splitter, resolved, pool, stop, hooks);
-  if (!stop.stopped()) grower.Grow();
-  if (stop.Ask()) return stop.status();
-  return AssembleTree(grower.nodes(), splitter.rows(), resolved.max_leaf_nodes() > 0);
+  if (options.criterion() != v1::CartOptions::CRITERION_POISSON) return absl::OkStatus();
+  const size_t width = static_cast<size_t>(target.outputs);
+  for (const uint32_t row : rows) {
+    for (size_t k = 0; k < width; ++k) {
+      const double value = target.values[row * width + k];
+      if (value >= 0) continue;
+      return absl::InvalidArgumentError(
+          absl::StrCat("a target is ", value, "; CRITERION_POISSON takes none below 0"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Tree> GrowCart(const PresortedFeatures& features, const TreeTarget& target,
+                              std::span<const double> weights, std::span<const uint32_t> rows,
+                              const v1::CartOptions& options, ThreadPool& pool,
+                              const GrowthHooks& hooks, uint64_t seed) {
+  const v1::CartOptions resolved = ResolveCart(options, target);
+  const absl::Status usable = CheckTrainingRows(target, weights, rows, resolved);
+  if (!usable.ok()) return usable;
+  StopToken stop(hooks.check);
+  Tree tree;
+  if (FeaturesPerNode(resolved, features.feature_count()) < features.feature_count()) {
+    tree = GrowSampledCart(features, target, weights, rows, resolved, pool, stop, hooks, seed);
+  } else {
+    NodeSplitter splitter(features, target, weights, rows, resolved, pool, stop);
+    Grower grower(splitter, resolved, pool, stop, hooks);
+    if (!stop.stopped()) grower.Grow();
+    if (!stop.Ask()) {
+      tree = AssembleTree(grower.nodes(), splitter.rows(), resolved.max_leaf_nodes() > 0);
+    }
+  }
+  if (stop.stopped()) return stop.status();
+  return Prune(resolved, target, std::move(tree));
 }
 
 }  // namespace trainyard
