@@ -39,7 +39,10 @@ class ForestGrower {
         grown_(grown.size()),
         pool_(pool),
         stop_(hooks.check),
-        ranks_(data.features, pool),
+        ranks_(data.features,
+               options.kind() == Options::KIND_EXTRA_TREES ? RankMatrix::Numbers::kAsValues
+                                                           : RankMatrix::Numbers::kAsRanks,
+               pool),
         sampler_(data.target, data.weights, data.rows, options),
         with_oob_(options.oob() && sampler_.bootstrap() && !request.lambdas.empty()),
         oob_(with_oob_ ? request : OobRequest{}, data.target.outputs,

@@ -10,29 +10,42 @@ namespace {
 
 constexpr double kLeastShare = 1e-15;
 
-// One split as a test of ranks.
-class RankTest {
+// One split as a test of rows.
+class RowTest {
  public:
-  RankTest(const Tree& tree, int node, const PresortedFeatures& features)
-      : missing_left_(tree.missing_left[static_cast<size_t>(node)] != 0),
+  RowTest(const Tree& tree, int node, const RankMatrix& matrix)
+      : matrix_(matrix),
+        feature_(tree.feature[static_cast<size_t>(node)]),
+        threshold_(tree.threshold[static_cast<size_t>(node)]),
+        missing_left_(tree.missing_left[static_cast<size_t>(node)] != 0),
+        by_value_(matrix.has_values(feature_)),
+        missing_rank_(matrix.features().missing_rank(feature_)),
         levels_(tree.LeftLevels(node)) {
-    const size_t t = static_cast<size_t>(node);
-    missing_rank_ = features.missing_rank(tree.feature[t]);
-    const std::span<const double> values = features.values(tree.feature[t]);
-    left_ranks_ = static_cast<uint32_t>(
-        std::upper_bound(values.begin(), values.end(), tree.threshold[t]) - values.begin());
+    if (by_value_) return;
+    const std::span<const double> values = matrix.features().values(feature_);
+    left_ranks_ = static_cast<uint32_t>(std::upper_bound(values.begin(), values.end(), threshold_) -
+                                        values.begin());
   }
 
-  bool GoesLeft(uint32_t rank) const {
+  bool GoesLeft(uint32_t row) const {
+    if (by_value_) {
+      const double value = matrix_.value(feature_, row);
+      return std::isnan(value) ? missing_left_ : value <= threshold_;
+    }
+    const uint32_t rank = matrix_.rank(feature_, row);
     if (rank == missing_rank_) return missing_left_;
     if (levels_.empty()) return rank < left_ranks_;
     return std::binary_search(levels_.begin(), levels_.end(), static_cast<int32_t>(rank));
   }
 
  private:
+  const RankMatrix& matrix_;
+  const int32_t feature_;
+  const double threshold_;
   const bool missing_left_;
+  const bool by_value_;
+  const uint32_t missing_rank_;
   const std::span<const int32_t> levels_;
-  uint32_t missing_rank_ = 0;
   uint32_t left_ranks_ = 0;  // ranks below go left
 };
 
@@ -123,12 +136,12 @@ std::vector<int32_t> LeavesOfRows(const Tree& tree, const RankMatrix& ranks,
       continue;
     }
     const size_t t = static_cast<size_t>(part.node);
-    const RankTest test(tree, part.node, ranks.features());
+    const RowTest test(tree, part.node, ranks);
     size_t left = part.begin;
     size_t right = 0;
     for (size_t i = part.begin; i < part.end; ++i) {
       const uint32_t position = order[i];
-      const bool goes_left = test.GoesLeft(ranks.rank(tree.feature[t], rows[position]));
+      const bool goes_left = test.GoesLeft(rows[position]);
       order[left] = position;  // never ahead of `i`
       scratch[right] = position;
       left += goes_left ? 1 : 0;

@@ -11,16 +11,26 @@ void Scatter(std::span<const OrderEntry> order, std::vector<T>& ranks) {
   for (const OrderEntry& entry : order) ranks[entry.row] = static_cast<T>(entry.rank);
 }
 
+void ScatterValues(std::span<const OrderEntry> order, std::span<const double> values,
+                   std::vector<double>& by_row) {
+  by_row.resize(order.size());
+  for (const OrderEntry& entry : order) {
+    by_row[entry.row] =
+        entry.rank < values.size() ? values[entry.rank] : std::numeric_limits<double>::quiet_NaN();
+  }
+}
+
 }  // namespace
 
-RankMatrix::RankMatrix(const PresortedFeatures& features, ThreadPool& pool)
+RankMatrix::RankMatrix(const PresortedFeatures& features, Numbers numbers, ThreadPool& pool)
     : features_(&features), columns_(static_cast<size_t>(features.feature_count())) {
   pool.Run(features.feature_count(), [&](int64_t index, int) {
     const int feature = static_cast<int>(index);
     const std::span<const OrderEntry> order = features.order(feature);
     Column& column = columns_[static_cast<size_t>(feature)];
-    column.constant = order.empty() || order.front().rank == order.back().rank;
-    if (features.missing_rank(feature) <= std::numeric_limits<uint16_t>::max()) {
+    if (numbers == Numbers::kAsValues && !features.categorical(feature)) {
+      ScatterValues(order, features.values(feature), column.values);
+    } else if (features.missing_rank(feature) <= std::numeric_limits<uint16_t>::max()) {
       Scatter(order, column.narrow);
     } else {
       Scatter(order, column.wide);
@@ -28,16 +38,21 @@ RankMatrix::RankMatrix(const PresortedFeatures& features, ThreadPool& pool)
   });
 }
 
-void RankMatrix::Gather(int feature, std::span<const uint32_t> rows, uint32_t* ranks) const {
+void RankMatrix::Gather(int feature, std::span<const uint32_t> rows, uint32_t* to) const {
   const Column& column = At(feature);
   const auto gather = [&](const auto* from) {
-    for (size_t i = 0; i < rows.size(); ++i) ranks[i] = from[rows[i]];
+    for (size_t i = 0; i < rows.size(); ++i) to[i] = from[rows[i]];
   };
   if (column.narrow.empty()) {
     gather(column.wide.data());
   } else {
     gather(column.narrow.data());
   }
+}
+
+void RankMatrix::Gather(int feature, std::span<const uint32_t> rows, double* to) const {
+  const double* from = At(feature).values.data();
+  for (size_t i = 0; i < rows.size(); ++i) to[i] = from[rows[i]];
 }
 
 }  // namespace trainyard

@@ -10,6 +10,7 @@ namespace trainyard {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kRounding = 1e-13;           // more than the scores' own
 constexpr double kRatioTolerance = 1e-12;     // gain ratios closer than this are equal
 constexpr int64_t kBlock = int64_t{1} << 18;  // entries between questions to the stop token
 
@@ -17,6 +18,7 @@ constexpr int64_t kBlock = int64_t{1} << 18;  // entries between questions to th
 // (categorical) on the left; in a one-against-rest search it is the number of the level.
 struct BestCut {
   double score = -kInfinity;
+  double bound = -kInfinity;  // a better one scores at least this
   double left_weight = 0;
   int64_t cut = -1;
   bool missing_left = false;
@@ -168,12 +170,15 @@ class SearcherOf final : public SplitSearcher {
 
   void Consider(const Node& node, const Sums& left, int64_t left_rows, int64_t cut,
                 bool missing_left, BestCut& best) const {
+    if (!criterion_.MayBeat(left, node.total, best.bound)) return;
     if (left_rows < node.limits.min_rows || node.rows - left_rows < node.limits.min_rows) return;
     const double right_weight = node.total[0] - left[0];
     if (left[0] < node.limits.min_weight || right_weight < node.limits.min_weight) return;
     if (!(left[0] > 0) || !(right_weight > 0)) return;
     const double score = criterion_.Score(left, node.total);
-    if (score > best.score + node.tolerance) best = {score, left[0], cut, missing_left};
+    if (!(score > best.score + node.tolerance)) return;
+    const double bound = score + node.tolerance;
+    best = {score, bound - kRounding * std::abs(bound), left[0], cut, missing_left};
   }
 
   // Scores all cuts between distinct values with the missing rows on one side; with them on the
@@ -182,7 +187,8 @@ class SearcherOf final : public SplitSearcher {
                    BestCut& best) const {
     Sums left = missing_left ? node.missing : criterion_.Zero();
     const int64_t offset = missing_left ? node.missing_rows() : 0;
-    const int64_t last = missing_left || node.missing_rows() == 0 ? node.present - 1 : node.present;
+    const int64_t cuts = missing_left || node.missing_rows() == 0 ? node.present - 1 : node.present;
+    const int64_t last = std::clamp<int64_t>(node.rows - offset - node.limits.min_rows, 0, cuts);
     const int64_t first_cut = std::clamp<int64_t>(node.limits.min_rows - offset - 1, 0, last);
     for (int64_t i = 0; i < first_cut; ++i) criterion_.Add(left, entries[i].row);
     for (int64_t block = first_cut; block < last; block += kBlock) {
@@ -202,12 +208,9 @@ class SearcherOf final : public SplitSearcher {
     if (node.missing_rows() > 0) ScanNumbers(segment.entries.data(), node, true, stop, best);
     if (best.cut < 0) return {};
     Split split = MakeSplit(segment.feature, node, best);
-    const uint32_t lower = segment.entries[static_cast<size_t>(best.cut - 1)].rank;
-    split.last_left_rank = lower;
-    split.threshold = kInfinity;
+    split.last_left_rank = segment.entries[static_cast<size_t>(best.cut - 1)].rank;
     if (best.cut < node.present) {
-      const uint32_t upper = segment.entries[static_cast<size_t>(best.cut)].rank;
-      split.threshold = MidpointThreshold(segment.values[lower], segment.values[upper]);
+      split.first_right_rank = segment.entries[static_cast<size_t>(best.cut)].rank;
     }
     return split;
   }
@@ -234,13 +237,9 @@ class SearcherOf final : public SplitSearcher {
     if (best.cut < 0) return {};
     Split split = MakeSplit(feature.feature, node, best);
     split.last_left_rank = feature.least + static_cast<uint32_t>(best.cut);
-    split.threshold = kInfinity;
     size_t upper = static_cast<size_t>(best.cut) + 1;
     while (upper < bins.size() && bins[upper].rows == 0) ++upper;
-    if (upper < bins.size()) {
-      split.threshold = MidpointThreshold(feature.values[split.last_left_rank],
-                                          feature.values[feature.least + upper]);
-    }
+    if (upper < bins.size()) split.first_right_rank = feature.least + static_cast<uint32_t>(upper);
     return split;
   }
 
@@ -416,6 +415,11 @@ int ChooseSplit(v1::CartOptions::Criterion criterion, std::span<const Split> spl
     best_score = score;
   }
   return best;
+}
+
+double ThresholdOf(const Split& split, std::span<const double> values) {
+  if (split.first_right_rank == kNoRank) return kInfinity;
+  return MidpointThreshold(values[split.last_left_rank], values[split.first_right_rank]);
 }
 
 double MidpointThreshold(double lower, double upper) {

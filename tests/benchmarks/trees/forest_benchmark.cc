@@ -21,8 +21,6 @@
 namespace trainyard {
 namespace {
 
-constexpr int kTrees = 100;
-
 struct Data {
   std::vector<std::vector<double>> x;
   std::vector<double> y;
@@ -86,7 +84,7 @@ void FitForest(benchmark::State& state, const Data& data, v1::ForestOptions::Kin
   cart.set_min_samples_leaf(1);
   v1::ForestOptions options;
   options.set_kind(kind);
-  options.set_tree_count(kTrees);
+  options.set_tree_count(static_cast<int32_t>(state.range(1)));
   options.set_max_samples(1);
   options.set_oob(oob);
   std::vector<int64_t> table_rows(data.rows());
@@ -134,7 +132,8 @@ void ExtraTreesOfCredit(benchmark::State& state) {
 }
 
 void Configure(benchmark::internal::Benchmark* benchmark) {
-  benchmark->ArgName("threads")->Arg(2)->Iterations(1)->Unit(benchmark::kMillisecond);
+  benchmark->ArgNames({"threads", "trees"})->Args({2, 100})->Args({1, 10});
+  benchmark->Iterations(1)->Unit(benchmark::kMillisecond);
   benchmark->MeasureProcessCPUTime()->UseRealTime();
 }
 BENCHMARK(RandomForestOfFriedman1)->Apply(Configure);
