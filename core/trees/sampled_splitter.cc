@@ -8,6 +8,7 @@
 namespace trainyard {
 namespace {
 
+constexpr int64_t kManyRows = int64_t{1} << 18;  // that take milliseconds by each feature
 constexpr uint8_t kAbsent = 0;
 constexpr uint8_t kLeft = 1;
 constexpr uint8_t kRight = 2;
@@ -124,6 +125,8 @@ Split SampledSplitter::FindSplit(const GrowingNode& node, size_t& known) {
       continue;
     }
     any_varies = true;
+    // A split of a node half searched is thrown away with the tree.
+    if (node.range.size() > kManyRows && stop_.Ask()) break;
     if (!split.found()) continue;
     // Nothing is better than two pure children.
     const bool perfect = !by_ratio && split.decrease >= whole - tolerance;
@@ -135,10 +138,23 @@ Split SampledSplitter::FindSplit(const GrowingNode& node, size_t& known) {
   if (chosen < 0) return {};
   Split& best = splits_[static_cast<size_t>(chosen)];
   if (!rules_.Allows(best, tolerance, rows_)) return {};
-  if (best.left_levels.empty() && !sampling_.random_cuts) {
-    best.threshold = ThresholdOf(best, matrix_.features().values(best.feature));
-  }
+  FetchThreshold(best);
   return std::move(best);
+}
+
+// Two values far apart in memory, which come while the caller divides the rows.
+void SampledSplitter::FetchThreshold(const Split& split) const {
+  if (!split.left_levels.empty() || sampling_.random_cuts) return;
+  const std::span<const double> values = matrix_.features().values(split.feature);
+  __builtin_prefetch(values.data() + split.last_left_rank);
+  if (split.first_right_rank != kNoRank) {
+    __builtin_prefetch(values.data() + split.first_right_rank);
+  }
+}
+
+void SampledSplitter::FillThreshold(Split& split) const {
+  if (!split.left_levels.empty() || sampling_.random_cuts) return;
+  split.threshold = ThresholdOf(split, matrix_.features().values(split.feature));
 }
 
 Split SampledSplitter::Search(int32_t feature, RowRange range, double tolerance, bool& constant) {

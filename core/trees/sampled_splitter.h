@@ -38,13 +38,18 @@ class SampledSplitter {
   // A split of a splittable node; none where the drawn features allow none. `known` says how many
   // constant features need not be looked at: 0, or, where nodes are searched depth-first, what the
   // search of the node's parent left in it.
+  // The threshold is missing: see FillThreshold.
   Split FindSplit(const GrowingNode& node, size_t& known);
+
+  // To be called after FindSides, for speed.
+  void FillThreshold(Split& split) const;
 
   // goes_left[i] = 1 where the row of position range.begin + i goes left; returns their number.
   uint32_t FindSides(const Split& split, RowRange range, std::vector<uint8_t>& goes_left);
 
  private:
   uint32_t FindSidesByValue(const Split& split, RowRange range, uint8_t* goes_left);
+  void FetchThreshold(const Split& split) const;
   void KeepConstants(size_t known);
   std::span<const uint32_t> RowsOf(RowRange range) const;
   FeatureRanks GatherRanks(int32_t feature, RowRange range);

@@ -6,6 +6,8 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
@@ -95,14 +97,28 @@ void FitForest(benchmark::State& state, const Data& data, v1::ForestOptions::Kin
   const OobRequest request = {v1::HierarchicalShrinkageSpec::SCHEME_HIERARCHICAL,
                               {0, 0.1, 1, 10, 25, 50, 100, 200, 500}};
   double leaves = 0;
+  // The longest time between two questions whether to go on: one cancelled waits so long at most.
+  using Clock = std::chrono::steady_clock;
+  std::atomic<Clock::rep> asked = Clock::now().time_since_epoch().count();
+  std::atomic<Clock::rep> longest = 0;
+  ForestHooks hooks;
+  hooks.check = [&] {
+    const Clock::rep now = Clock::now().time_since_epoch().count();
+    const Clock::rep gap = now - asked.exchange(now);
+    if (gap > longest) longest = gap;
+    return absl::OkStatus();
+  };
   for (auto _ : state) {
     const auto features = PresortedFeatures::Build(columns, table_rows, pool, {});
+    asked = Clock::now().time_since_epoch().count();
     const auto forest =
-        GrowForest({*features, data.target(), {}, rows}, cart, options, request, 1, {}, pool, {});
+        GrowForest({*features, data.target(), {}, rows}, cart, options, request, 1, {}, pool, hooks);
     leaves = 0;
     for (const Tree& tree : forest->trees) leaves += tree.leaf_count();
   }
   state.counters["leaves"] = leaves;
+  state.counters["longest_gap_ms"] =
+      std::chrono::duration<double, std::milli>(Clock::duration(longest)).count();
 }
 
 const Data& Friedman1() {
