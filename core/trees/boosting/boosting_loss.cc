@@ -1,12 +1,14 @@
 #include "core/trees/boosting/boosting_loss.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "core/trees/boosting/gradient_sums.h"
 #include "core/trees/boosting/residual_quantile.h"
+#include "core/trees/boosting/vector_exp.h"
 
 namespace trainyard {
 namespace {
@@ -47,6 +49,19 @@ double QuantileOf(const ScoredRows& data, std::span<const uint32_t> rows, double
   std::vector<WeightedValue> values(rows.size());
   for (size_t i = 0; i < rows.size(); ++i) values[i] = {value_of(rows[i]), data.weights[rows[i]]};
   return LowerQuantile(std::span(values), level);
+}
+
+// Calls `visit(row, e)` for every row, e being exp(exponent_of(row)), computed many at a time.
+template <typename ExponentOf, typename Visit>
+void ForEachExp(std::span<const uint32_t> rows, const ExponentOf& exponent_of, const Visit& visit) {
+  constexpr size_t kTile = 512;
+  std::array<double, kTile> values;
+  for (size_t begin = 0; begin < rows.size(); begin += kTile) {
+    const size_t count = std::min(kTile, rows.size() - begin);
+    for (size_t i = 0; i < count; ++i) values[i] = exponent_of(rows[begin + i]);
+    ExpInPlace(std::span(values).first(count));
+    for (size_t i = 0; i < count; ++i) visit(rows[begin + i], values[i]);
+  }
 }
 
 // Losses of the distance between one real target and one score.
@@ -199,12 +214,13 @@ class PoissonLoss final : public RegressionLoss {
   }
   void Gradients(const ScoredRows& data, std::span<const uint32_t> rows, int, double* gradients,
                  double* hessians) const override {
-    for (const uint32_t row : rows) {
-      const double weight = data.WeightOf(row);
-      const double mean = std::exp(data.scores[row]);
-      gradients[row] = weight * (mean - data.target.values[row]);
-      hessians[row] = weight * mean;
-    }
+    ForEachExp(
+        rows, [&](uint32_t row) { return data.scores[row]; },
+        [&](uint32_t row, double mean) {
+          const double weight = data.WeightOf(row);
+          gradients[row] = weight * (mean - data.target.values[row]);
+          hessians[row] = weight * mean;
+        });
   }
   double LossSum(const ScoredRows& data, std::span<const uint32_t> rows) const override {
     double sum = 0;
@@ -255,21 +271,38 @@ class LogisticLoss final : public ClassLoss {
   }
   void Gradients(const ScoredRows& data, std::span<const uint32_t> rows, int, double* gradients,
                  double* hessians) const override {
-    for (const uint32_t row : rows) {
-      const double weight = data.WeightOf(row);
-      const double p = 1 / (1 + std::exp(-data.scores[row]));
-      gradients[row] = weight * (p - (data.target.classes[row] == 1 ? 1 : 0));
-      hessians[row] = weight * p * (1 - p);
-    }
+    ForEachExp(
+        rows, [&](uint32_t row) { return -data.scores[row]; },
+        [&](uint32_t row, double e) {
+          const double weight = data.WeightOf(row);
+          const double p = 1 / (1 + e);
+          gradients[row] = weight * (p - (data.target.classes[row] == 1 ? 1 : 0));
+          hessians[row] = weight * p * (1 - p);
+        });
   }
   double LossSum(const ScoredRows& data, std::span<const uint32_t> rows) const override {
+    // log(1 + exp(-m)) for the margin m is max(-m, 0) + log(1 + exp(-|m|)); without weights the
+    // latter are summed as the logarithm of their product, a few hundred factors <= 2 at a time.
+    constexpr double kGreatestProduct = 0x1p1000;
     double sum = 0;
-    for (const uint32_t row : rows) {
-      const double margin = data.target.classes[row] == 1 ? data.scores[row] : -data.scores[row];
-      sum +=
-          data.WeightOf(row) * (std::max(-margin, 0.0) + std::log1p(std::exp(-std::abs(margin))));
-    }
-    return sum;
+    double product = 1;
+    ForEachExp(
+        rows, [&](uint32_t row) { return -std::abs(data.scores[row]); },
+        [&](uint32_t row, double e) {
+          const double score = data.scores[row];
+          const double miss = std::max(data.target.classes[row] == 1 ? -score : score, 0.0);
+          if (!data.weights.empty()) {
+            sum += data.weights[row] * (miss + std::log1p(e));
+            return;
+          }
+          sum += miss;
+          product *= 1 + e;
+          if (product > kGreatestProduct) {
+            sum += std::log(product);
+            product = 1;
+          }
+        });
+    return sum + std::log(product);
   }
 };
 
@@ -293,12 +326,13 @@ class SoftmaxLoss final : public ClassLoss {
   void Gradients(const ScoredRows& data, std::span<const uint32_t> rows, int output,
                  double* gradients, double* hessians) const override {
     const double* scores = data.ScoresOf(output);
-    for (const uint32_t row : rows) {
-      const double weight = data.WeightOf(row);
-      const double p = std::exp(scores[row] - log_sum_[row]);
-      gradients[row] = weight * (p - (data.target.classes[row] == output ? 1 : 0));
-      hessians[row] = std::max(weight * p * (1 - p), 0.0);
-    }
+    ForEachExp(
+        rows, [&](uint32_t row) { return scores[row] - log_sum_[row]; },
+        [&](uint32_t row, double p) {
+          const double weight = data.WeightOf(row);
+          gradients[row] = weight * (p - (data.target.classes[row] == output ? 1 : 0));
+          hessians[row] = std::max(weight * p * (1 - p), 0.0);
+        });
   }
   double LossSum(const ScoredRows& data, std::span<const uint32_t> rows) const override {
     double sum = 0;

@@ -30,13 +30,19 @@ struct GradientFormat {
   double hessian_unit = 1;
 
   GradientSums Unpack(const int64_t* sum) const {
-    if (words == 1) {
+    return words == 1 ? Unpack<1>(sum) : Unpack<2>(sum);
+  }
+  // The same where the number of words is known.
+  template <int kWords>
+  GradientSums Unpack(const int64_t* sum) const {
+    if constexpr (kWords == 1) {
       const int64_t rows = sum[0] & RowMask();
       return {static_cast<double>(sum[0] >> row_bits) * gradient_unit, static_cast<double>(rows),
               rows};
+    } else {
+      return {static_cast<double>(sum[0]) * gradient_unit,
+              static_cast<double>(sum[1] >> row_bits) * hessian_unit, sum[1] & RowMask()};
     }
-    return {static_cast<double>(sum[0]) * gradient_unit,
-            static_cast<double>(sum[1] >> row_bits) * hessian_unit, sum[1] & RowMask()};
   }
   int64_t RowMask() const { return (int64_t{1} << row_bits) - 1; }
 };
