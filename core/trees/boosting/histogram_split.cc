@@ -208,7 +208,9 @@ class Search {
 
   void ScanLevels(const GradientSums& missing) {
     std::vector<Level> levels = OrderedLevels();
-    for (int end = 0; end < 2; ++end) {
+    // Where all rows are on levels with bins or missing, one end left is the other end right.
+    const int ends = format_.Unpack(At(features_.bin_count(feature_) - 1)).rows > 0 ? 2 : 1;
+    for (int end = 0; end < ends; ++end) {
       GradientSums left;
       for (size_t i = 0; i < levels.size(); ++i) {
         left.gradient += levels[i].sums.gradient;
