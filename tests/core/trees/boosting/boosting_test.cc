@@ -101,8 +101,9 @@ TEST_P(BoostingTest, ThreadsDoNotMatter) {
 }
 
 TEST_P(BoostingTest, WeightsActLikeRepeatedRows) {
+  // Large and few nodes, in which no two splits are equally good.
   RandomShape shape = {
-      .rows = 80, .numeric_features = 3, .categorical_features = 1, .missing_share = 0.1};
+      .rows = 500, .numeric_features = 3, .categorical_features = 1, .missing_share = 0.1};
   TrainingSet set = MakeSetFor(GetParam(), shape, 21);
   std::mt19937_64 random(1);
   TrainingSet repeated = set;
@@ -125,6 +126,7 @@ TEST_P(BoostingTest, WeightsActLikeRepeatedRows) {
   repeated.rows = std::max(repeated.values.size(), repeated.classes.size());
   Boost options = SmallBoosting(GetParam(), 5);
   options.set_min_child_weight(2);
+  options.set_max_leaves(4);
   const BoostingResult a = MustBoost(set, options);
   const BoostingResult b = MustBoost(repeated, options);
   ASSERT_EQ(a.ensemble.trees.size(), b.ensemble.trees.size());
