@@ -325,13 +325,16 @@ class SoftmaxLoss final : public ClassLoss {
   }
   void Gradients(const ScoredRows& data, std::span<const uint32_t> rows, int output,
                  double* gradients, double* hessians) const override {
+    // All scores of a row move in the same round, though only their differences matter: with the
+    // factor K / (K - 1) the K steps together are one Newton step (Friedman 2001, equation 34).
+    const double factor = static_cast<double>(classes_) / (classes_ - 1);
     const double* scores = data.ScoresOf(output);
     ForEachExp(
         rows, [&](uint32_t row) { return scores[row] - log_sum_[row]; },
         [&](uint32_t row, double p) {
           const double weight = data.WeightOf(row);
           gradients[row] = weight * (p - (data.target.classes[row] == output ? 1 : 0));
-          hessians[row] = std::max(weight * p * (1 - p), 0.0);
+          hessians[row] = std::max(factor * weight * p * (1 - p), 0.0);
         });
   }
   double LossSum(const ScoredRows& data, std::span<const uint32_t> rows) const override {

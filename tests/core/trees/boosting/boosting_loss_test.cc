@@ -60,7 +60,9 @@ TEST_P(LossTest, GradientsAreFiniteDifferencesOfTheLoss) {
       const double here = LossAt(own, output, 0);
       EXPECT_NEAR(gradients[row], factor * (up - down) / (2 * e), 1e-6 * (1 + std::abs(here)));
       if (!loss_->unit_hessian()) {
-        EXPECT_NEAR(hessians[row], (up - 2 * here + down) / (e * e), 1e-5 * (1 + std::abs(here)));
+        const double second = (up - 2 * here + down) / (e * e);
+        const double share = GetParam() == Boost::LOSS_SOFTMAX ? 1.5 : 1;
+        EXPECT_NEAR(hessians[row], share * second, 1e-5 * (1 + std::abs(here)));
       }
     }
   }
