@@ -146,6 +146,26 @@ class Search {
             static_cast<int64_t>(prefixes.rows[cut]) + extra.rows};
   }
 
+  // Of the cuts that split the node's rows like `cut`, the lowest such, the one whose threshold is
+  // nearest to the middle between the rows.
+  int MiddleCut(const Prefixes& prefixes, size_t cut, int last) const {
+    const std::span<const double> thresholds = features_.thresholds(feature_);
+    size_t highest = cut;
+    while (highest + 1 < static_cast<size_t>(last) &&
+           prefixes.rows[highest + 1] == prefixes.rows[cut]) {
+      ++highest;
+    }
+    const double middle = thresholds[cut] / 2 + thresholds[highest] / 2;
+    const auto above =
+        std::lower_bound(thresholds.begin() + static_cast<ptrdiff_t>(cut),
+                         thresholds.begin() + static_cast<ptrdiff_t>(highest), middle);
+    size_t nearest = static_cast<size_t>(above - thresholds.begin());
+    if (nearest > cut && middle - thresholds[nearest - 1] <= thresholds[nearest] - middle) {
+      --nearest;
+    }
+    return static_cast<int>(nearest);
+  }
+
   void ScanNumbers(const GradientSums& missing) {
     const int last = features_.bin_count(feature_) - 1;
     // Without missing values the last bin has no cut after it.
@@ -181,7 +201,7 @@ class Search {
       best_.right = Minus(node_, best_.left);
       // Where only missing values are right, all values that are to come go left.
       const bool only_missing_right = !missing_left && best_.right.rows == missing.rows;
-      best_.last_left_code = only_missing_right ? last : static_cast<int>(best_cut);
+      best_.last_left_code = only_missing_right ? last : MiddleCut(prefixes, best_cut, last);
       best_.left_codes = NumberCodes(best_.last_left_code, missing_left);
     }
   }
