@@ -134,7 +134,7 @@ class BoostingPeerTest(unittest.TestCase):
             x, y = data
             stratify = y if loss in ("LOSS_LOGISTIC", "LOSS_SOFTMAX") else None
             losses = []
-            for seed in range(3 if len(x) > 10_000 else 10):
+            for seed in range(10):
                 train_x, test_x, train_y, test_y = train_test_split(
                     x, y, test_size=1 / 3, random_state=seed, stratify=stratify)
                 losses.append([mean_loss(loss, test_y,

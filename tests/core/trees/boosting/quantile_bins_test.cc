@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <random>
 
@@ -102,6 +103,29 @@ TEST(ResidualQuantileTest, IsTheLeastValueThatReachesTheLevel) {
     while ((index + 1) * 20 < level20 * sorted.size()) ++index;
     EXPECT_EQ(LowerQuantile(std::span(values), level), sorted[index]);
     EXPECT_EQ(LowerQuantile(std::span(weighted), level), sorted[index]);
+  }
+}
+
+// Large enough for the selection by a sample; sorted values and few distinct ones too.
+TEST(ResidualQuantileTest, SelectsAmongMany) {
+  std::mt19937_64 random(11);
+  for (int kind = 0; kind < 3; ++kind) {
+    std::vector<double> values(10'000);
+    for (double& value : values) {
+      value = kind == 1 ? static_cast<double>(random() % 3)
+                        : std::normal_distribution<double>()(random);
+    }
+    // A period that the sample's stride meets: all sampled values are the least ones.
+    if (kind == 2) {
+      for (size_t i = 0; i < 512; ++i) values[i * values.size() / 512] = -100;
+    }
+    std::vector<double> sorted = values;
+    std::sort(sorted.begin(), sorted.end());
+    for (const double level : {1e-9, 0.01, 0.1, 0.5, 0.77, 0.999, 1.0}) {
+      std::vector<double> own = values;
+      const size_t index = static_cast<size_t>(std::max(std::ceil(level * 10'000 - 1e-6) - 1, 0.0));
+      EXPECT_EQ(LowerQuantile(std::span(own), level), sorted[index]) << kind << " " << level;
+    }
   }
 }
 
