@@ -1,6 +1,5 @@
 #include "core/trees/boosting/vector_exp.h"
 
-#include <algorithm>
 #include <bit>
 #include <cstdint>
 
@@ -14,7 +13,8 @@ inline double Exp(double x) {
   constexpr double kLn2High = 0x1.62e42fefa0000p-1;  // ln 2 to 40 bits: n times it is exact
   constexpr double kLn2Low = 0x1.cf79abc9e3b39p-40;
   constexpr double kShift = 0x1.8p52;  // adding it rounds to whole numbers, kept in the low bits
-  x = std::min(std::max(x, -708.0), 709.0);
+  x = x > -708.0 ? x : -708.0;
+  x = x < 709.0 ? x : 709.0;
   const double shifted = x * kLog2E + kShift;
   const double n = shifted - kShift;
   const double r = (x - n * kLn2High) - n * kLn2Low;
