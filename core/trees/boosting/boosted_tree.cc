@@ -17,14 +17,14 @@ struct NodeSums {
 };
 
 NodeSums SumNodes(std::span<const HistogramNode> nodes, const RowPartition& partition,
-                  const TreeStatistics& statistics, ThreadPool& pool) {
+                  const TreeStatistics& statistics, ThreadPool& pool, StopToken& stop) {
   NodeSums sums;
   sums.gradient.resize(nodes.size());
   sums.hessian.resize(nodes.size());
   sums.weight.resize(nodes.size());
   pool.Run(static_cast<int64_t>(nodes.size()), [&](int64_t index, int) {
     const size_t t = static_cast<size_t>(index);
-    if (!nodes[t].is_leaf()) return;
+    if (!nodes[t].is_leaf() || stop.Ask()) return;
     double gradient = 0;
     double hessian = 0;
     double weight = 0;
@@ -52,11 +52,12 @@ NodeSums SumNodes(std::span<const HistogramNode> nodes, const RowPartition& part
 // The statistic of every node before monotone bounds and the learning rate.
 std::vector<double> NodeValues(std::span<const HistogramNode> nodes, const RowPartition& partition,
                                const NodeSums& sums, const TreeStatistics& statistics,
-                               ThreadPool& pool) {
+                               ThreadPool& pool, StopToken& stop) {
   std::vector<double> values(nodes.size());
   if (statistics.loss.uses_residuals()) {
     pool.Run(static_cast<int64_t>(nodes.size()), [&](int64_t index, int) {
       const size_t t = static_cast<size_t>(index);
+      if (stop.Ask()) return;
       values[t] =
           statistics.loss.NodeValue(statistics.data, partition.rows(nodes[t].begin, nodes[t].end));
     });
@@ -119,9 +120,10 @@ void AppendSplit(const BinnedFeatures& features, const HistogramNode& node, doub
 }  // namespace
 
 Tree FinishTree(const BinnedFeatures& features, std::span<const HistogramNode> nodes,
-                const RowPartition& partition, const TreeStatistics& statistics, ThreadPool& pool) {
-  const NodeSums sums = SumNodes(nodes, partition, statistics, pool);
-  std::vector<double> values = NodeValues(nodes, partition, sums, statistics, pool);
+                const RowPartition& partition, const TreeStatistics& statistics, ThreadPool& pool,
+                StopToken& stop) {
+  const NodeSums sums = SumNodes(nodes, partition, statistics, pool, stop);
+  std::vector<double> values = NodeValues(nodes, partition, sums, statistics, pool, stop);
   for (double& value : values) value *= statistics.learning_rate;
   HoldMonotone(nodes, statistics.directions, values);
   Tree tree;

@@ -10,6 +10,7 @@
 #include "core/trees/boosting/binned_features.h"
 #include "core/trees/boosting/boosting_loss.h"
 #include "core/trees/boosting/histogram_tree.h"
+#include "core/trees/stop_token.h"
 #include "core/trees/thread_pool.h"
 #include "core/trees/tree.h"
 
@@ -34,9 +35,10 @@ struct TreeStatistics {
 //   i(t) = c - G^2 / ((H + l2) N(t)), c the least number that leaves no node below 0,
 // so that N(t) i(t) - N(a) i(a) - N(b) i(b) is the gain of a split, twice the loss reduction by the
 // second-order approximation. Where a node saw no missing value, they go to the heavier child;
-// missing categories then go right.
+// missing categories then go right. Meaningless once `stop` is set.
 Tree FinishTree(const BinnedFeatures& features, std::span<const HistogramNode> nodes,
-                const RowPartition& partition, const TreeStatistics& statistics, ThreadPool& pool);
+                const RowPartition& partition, const TreeStatistics& statistics, ThreadPool& pool,
+                StopToken& stop);
 
 // A tree that is applied to binned rows. Immutable and thread-safe.
 class CodeWalker {

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "core/trees/stop_token.h"
 #include "core/trees/thread_pool.h"
 
 namespace trainyard {
@@ -54,9 +55,9 @@ struct PackedGradients {
 
   // Packs the gradients of `rows` (indices). `hessians` is empty where all are 1. The sums that
   // decide on the units are taken in blocks of fixed size, so the result does not depend on the
-  // threads. At most 2^26 rows.
+  // threads. At most 2^26 rows. Meaningless once `stop` is set.
   void Pack(std::span<const double> gradients, std::span<const double> hessians,
-            std::span<const uint32_t> rows, ThreadPool& pool);
+            std::span<const uint32_t> rows, ThreadPool& pool, StopToken& stop);
 };
 
 // Sum over blocks of fixed size of `sum_of(begin, end)`, blocks added in order; blocks run on the

@@ -34,7 +34,7 @@ class HistogramTest : public ::testing::Test {
     hessians_.resize(own.hessians ? own.rows : 0);
     for (double& g : gradients_) g = normal(random);
     for (double& h : hessians_) h = std::abs(normal(random));
-    packed_.Pack(gradients_, hessians_, Numbers(0, static_cast<uint32_t>(own.rows)), *pool_);
+    packed_.Pack(gradients_, hessians_, Numbers(0, static_cast<uint32_t>(own.rows)), *pool_, stop_);
   }
   std::vector<int64_t> Fill(const HistogramLayout& layout, std::vector<uint32_t> rows,
                             bool contiguous = false) {
@@ -72,6 +72,7 @@ class HistogramTest : public ::testing::Test {
   std::vector<double> gradients_;
   std::vector<double> hessians_;
   PackedGradients packed_;
+  StopToken stop_{{}};
 };
 
 TEST_F(HistogramTest, EqualsPlainSums) {
@@ -147,7 +148,7 @@ TEST_F(HistogramTest, PackingHoldsExtremeNumbers) {
   for (const double scale : {1e-280, 1.0, 1e145}) {
     PackedGradients packed;
     packed.Pack(std::vector<double>{scale, -3 * scale, 0}, std::vector<double>{scale, 0, 0}, rows,
-                pool);
+                pool, stop_);
     int64_t sum[2] = {0, 0};
     for (size_t i = 0; i < 6; ++i) sum[i % 2] += packed.words[i];
     EXPECT_NEAR(packed.format.Unpack(sum).gradient, -2 * scale, 1e-12 * scale);
