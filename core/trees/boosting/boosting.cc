@@ -273,8 +273,10 @@ absl::Status Fit::AddByWalking(const Tree& tree, std::span<const uint32_t> rows,
   TY_ASSIGN_OR_RETURN(const CodeWalker walker, CodeWalker::Make(tree, data_.features));
   SumInBlocks(rows.size(), pool_, [&](size_t begin, size_t end) {
     if (stop_.Ask()) return 0.0;
+    std::vector<int32_t> leaves(end - begin);
+    walker.FindLeaves(rows.subspan(begin, end - begin), leaves.data());
     for (size_t i = begin; i < end; ++i) {
-      scores[rows[i]] += tree.value[static_cast<size_t>(walker.FindLeaf(rows[i]))];
+      scores[rows[i]] += tree.value[static_cast<size_t>(leaves[i - begin])];
     }
     return 0.0;
   });

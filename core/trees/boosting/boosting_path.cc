@@ -47,9 +47,11 @@ void AddTrees(std::span<const PathTree> trees, std::span<const uint32_t> rows, s
     }
   };
   for_each_score([](const double& score, double& copy) { copy = score; });
+  std::vector<int32_t> leaves(end - begin);
   for (const PathTree& tree : trees) {
+    tree.walker.FindLeaves(rows.subspan(begin, end - begin), leaves.data());
     for (size_t r = begin; r < end; ++r) {
-      const size_t leaf = static_cast<size_t>(tree.walker.FindLeaf(rows[r]));
+      const size_t leaf = static_cast<size_t>(leaves[r - begin]);
       const double* const values = tree.values.data() + leaf * strengths;
       double* const sums = own.data() + ((r - begin) * outputs + tree.output) * strengths;
       for (size_t s = 0; s < strengths; ++s) sums[s] += values[s];
