@@ -23,7 +23,7 @@ struct GradientSums {
 //   one word (h = 1 for all rows):  round(g / unit) * 2^b + 1
 //   two words:                      round(g / unit) and round(h / unit') * 2^b + 1
 // The units are powers of two so small that no sum over the rows overflows: the unit of g is about
-// 2^(b - 61) times the sum of |g|, for 100 000 rows 2^-28 times the mean of |g|.
+// 2^(b - 61) times the sum of |g|, for 100 000 rows 2^-27 times the mean of |g|.
 struct GradientFormat {
   int words = 1;
   int row_bits = 1;
