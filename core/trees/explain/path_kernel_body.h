@@ -110,10 +110,10 @@ class Kernel {
 
   // Products for a child: P rho or P (1 - rho), with rho = z_left + s b.
   void Descend(const PathNode& node, bool to_left) {
-    const Vector* product = Product(node.level);
+    const Vector* __restrict product = Product(node.level);
     const Vector* step = At(s_.steps, node.level);
-    const double* b = a_.factors + node.factors;
-    Vector* next = Product(node.level + 1);
+    const double* __restrict b = a_.factors + node.factors;
+    Vector* __restrict next = Product(node.level + 1);
     Vector* merged = At(s_.merged, node.level);
     // To the left: z_left + s b; to the right: (1 - z_left) - s b.
     const double share = to_left ? node.left_share : 1 - node.left_share;
@@ -144,15 +144,17 @@ class Kernel {
 
   template <bool kLeftLeaf, bool kRightLeaf>
   void LeaveWith(const PathNode& node, int k) {
-    const Vector* product = Product(node.level);
-    const Vector* step = At(s_.steps, node.level);
-    const double* b = a_.factors + node.factors;
-    const double* r = b + points();
+    const Vector* __restrict product = Product(node.level);
+    Vector step[kVectors];
+    for (int u = 0; u < kVectors; ++u) step[u] = At(s_.steps, node.level)[u];
+    const double* __restrict b = a_.factors + node.factors;
+    const double* __restrict r = b + points();
+    const double share = node.left_share;
     const double left_value = kLeftLeaf ? LeafValue(node.left)[k] : 0;
     const double right_value = kRightLeaf ? LeafValue(node.right)[k] : 0;
-    const Vector* left_sum = Sum(0, node.level + 1, k);
-    const Vector* right_sum = Sum(1, node.level + 1, k);
-    Vector* sum = Sum(node.side, node.level, k);
+    const Vector* __restrict left_sum = Sum(0, node.level + 1, k);
+    const Vector* __restrict right_sum = Sum(1, node.level + 1, k);
+    Vector* __restrict sum = Sum(node.side, node.level, k);
     Vector total[kVectors] = {};
     for (int g = 0; g < points(); ++g) {
       for (int u = 0; u < kVectors; ++u) {
@@ -161,7 +163,7 @@ class Kernel {
         const Vector right = kRightLeaf ? right_value - Vector{} : right_sum[i];
         const Vector difference = left - right;
         total[u] += product[i] * r[g] * difference;
-        sum[i] = right + (node.left_share + step[u] * b[g]) * difference;
+        sum[i] = right + (share + step[u] * b[g]) * difference;
       }
     }
     Vector* contribution = Contribution(node, k);
@@ -169,10 +171,11 @@ class Kernel {
   }
 
   void LeavePair(const PathNode& node) {
-    const Vector* product = Product(node.level);
-    const Vector* step = At(s_.steps, node.level);
-    const double* b = a_.factors + node.factors;
-    const double* r = b + points();
+    const Vector* __restrict product = Product(node.level);
+    Vector step[kVectors];
+    for (int u = 0; u < kVectors; ++u) step[u] = At(s_.steps, node.level)[u];
+    const double* __restrict b = a_.factors + node.factors;
+    const double* __restrict r = b + points();
     Vector total[kVectors] = {};
     for (int g = 0; g < points(); ++g) {
       for (int u = 0; u < kVectors; ++u) total[u] += product[g * kVectors + u] * r[g];
@@ -182,7 +185,7 @@ class Kernel {
       const double right = LeafValue(node.right)[k];
       const double difference = LeafValue(node.left)[k] - right;
       const double middle = right + node.left_share * difference;
-      Vector* sum = Sum(node.side, node.level, k);
+      Vector* __restrict sum = Sum(node.side, node.level, k);
       for (int g = 0; g < points(); ++g) {
         for (int u = 0; u < kVectors; ++u) {
           sum[g * kVectors + u] = middle + step[u] * (b[g] * difference);

@@ -32,6 +32,12 @@ class PathShap {
   // depend on the strength of hierarchical shrinkage.
   std::span<const double> base() const { return base_; }
 
+  // What other explanations of the same ensemble build upon: the features that are split on, the
+  // plan of each tree, and what combined values are multiplied by.
+  std::span<const int32_t> used() const { return used_; }
+  std::span<const PathPlan> plans() const { return plans_; }
+  double scale() const { return scale_; }
+
   // phi of rows [begin, begin + count) as [row][output][feature]; `values` has that many numbers.
   // O(count * nodes * G) over the threads of `pool`, on which the numbers do not depend. Returns
   // the status of `stop`.
