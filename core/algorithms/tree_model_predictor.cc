@@ -34,13 +34,11 @@ struct BoundFeatures {
 
 class TreeModelPredictor final : public Predictor {
  public:
-  TreeModelPredictor(const v1::TreeModel& model, std::span<const Tree> trees)
+  TreeModelPredictor(const v1::TreeModel& model, const TreeEnsemble& ensemble)
       : features_(model.features().begin(), model.features().end()),
         targets_(model.targets().begin(), model.targets().end()),
         classes_(model.classes().begin(), model.classes().end()),
-        trees_(trees, model.combination() == v1::TreeModel::COMBINATION_SUM
-                          ? TreeCombination::kSum
-                          : TreeCombination::kMean) {
+        trees_(ensemble) {
     level_codes_.resize(features_.size());
     for (size_t f = 0; f < features_.size(); ++f) {
       for (int code = 0; code < features_[f].levels_size(); ++code) {
@@ -52,7 +50,7 @@ class TreeModelPredictor final : public Predictor {
   absl::StatusOr<Predictions> Predict(const Table& table, int threads) const override {
     TY_ASSIGN_OR_RETURN(const BoundFeatures features, Bind(table));
     const int64_t rows = table.row_count();
-    const size_t width = static_cast<size_t>(trees_.outputs());
+    const size_t width = static_cast<size_t>(trees_.prediction_count());
     std::vector<double> values(static_cast<size_t>(rows) * width);
     constexpr int64_t kChunk = 8192;
     const int64_t chunks = (rows + kChunk - 1) / kChunk;
@@ -164,8 +162,8 @@ class TreeModelPredictor final : public Predictor {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Predictor>> MakeTreeModelPredictor(const v1::TreeModel& model) {
-  TY_ASSIGN_OR_RETURN(const std::vector<Tree> trees, TreesFromModel(model));
-  return std::make_unique<TreeModelPredictor>(model, trees);
+  TY_ASSIGN_OR_RETURN(const TreeEnsemble ensemble, EnsembleFromModel(model));
+  return std::make_unique<TreeModelPredictor>(model, ensemble);
 }
 
 }  // namespace trainyard

@@ -66,8 +66,9 @@ void CheckCriterion(absl::string_view path, Spec& spec, Violations& violations) 
   if (cart.criterion() == Cart::CRITERION_UNSPECIFIED) {
     cart.set_criterion(classification ? Cart::CRITERION_GINI : Cart::CRITERION_SQUARED_ERROR);
   }
-  const bool fits = classification == (cart.criterion() != Cart::CRITERION_SQUARED_ERROR);
-  if (fits) return;
+  const bool for_regression = cart.criterion() == Cart::CRITERION_SQUARED_ERROR ||
+                              cart.criterion() == Cart::CRITERION_POISSON;
+  if (classification != for_regression) return;
   AddTo(violations, path, "cart.criterion",
         absl::StrCat("is ", Cart::Criterion_Name(cart.criterion()), ", which is for ",
                      classification ? "regression" : "classification", "; the task is ",
