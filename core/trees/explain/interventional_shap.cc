@@ -198,7 +198,7 @@ InterventionalShap::InterventionalShap(const TreeEnsemble& ensemble, int feature
   int most = 0;
   for (size_t t = 0; t < ensemble.trees.size(); ++t) {
     most = std::max(most, MaxPathFeatures(ensemble.trees[t]));
-    plans_.push_back(MakePlan(ensemble.trees[t], FirstOutput(ensemble, t)));
+    plans_.push_back(MakePlan(ensemble.trees[t], ensemble.OutputOf(static_cast<int>(t))));
   }
   weight_stride_ = static_cast<size_t>(most) + 1;
   weights_.resize(weight_stride_ * weight_stride_);
@@ -274,9 +274,7 @@ void InterventionalShap::AddBackground(std::span<const FeatureColumn> background
 bool InterventionalShap::GoesLeft(const Node& node, double value) const {
   if (std::isnan(value)) return node.missing_left;
   if (node.level_set < 0) return value <= node.threshold;
-  const uint64_t* words = level_sets_.words().data() + node.level_set;
-  const uint64_t code = static_cast<uint64_t>(value);
-  return code / 64 < words[0] && ((words[1 + code / 64] >> (code % 64)) & 1) != 0;
+  return level_sets_.Contains(node.level_set, value);
 }
 
 absl::Status InterventionalShap::Explain(std::span<const FeatureColumn> features, int64_t begin,

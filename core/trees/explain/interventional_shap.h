@@ -7,7 +7,7 @@
 
 #include "absl/status/status.h"
 #include "core/trees/ensemble.h"
-#include "core/trees/explain/row_block.h"
+#include "core/trees/explain/row_lanes.h"
 #include "core/trees/stop_token.h"
 #include "core/trees/thread_pool.h"
 

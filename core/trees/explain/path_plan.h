@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "core/trees/explain/row_block.h"
+#include "core/trees/explain/row_lanes.h"
 #include "core/trees/tree.h"
 
 namespace trainyard {

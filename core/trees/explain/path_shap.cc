@@ -42,10 +42,6 @@ PathKernel BestPathKernel() {
   return best;
 }
 
-int FirstOutput(const TreeEnsemble& ensemble, size_t tree) {
-  return ensemble.tree_output.empty() ? 0 : ensemble.tree_output[tree];
-}
-
 double CombinationScale(const TreeEnsemble& ensemble) {
   const bool mean = ensemble.combination == TreeCombination::kMean && !ensemble.trees.empty();
   return mean ? 1.0 / static_cast<double>(ensemble.trees.size()) : 1.0;
@@ -58,7 +54,8 @@ PathShap::PathShap(const TreeEnsemble& ensemble, int feature_count)
       used_(UsedFeatures(ensemble)),
       base_(static_cast<size_t>(ensemble.outputs), 0.0) {
   for (size_t t = 0; t < ensemble.trees.size(); ++t) {
-    plans_.push_back(MakePathPlan(ensemble.trees[t], used_, FirstOutput(ensemble, t)));
+    plans_.push_back(
+        MakePathPlan(ensemble.trees[t], used_, ensemble.OutputOf(static_cast<int>(t))));
     const PathPlan& plan = plans_.back();
     for (size_t k = 0; k < plan.expected.size(); ++k) {
       base_[static_cast<size_t>(plan.first_output) + k] += plan.expected[k];

@@ -57,9 +57,6 @@ class PathShap {
   int64_t row_cost_ = 1;  // steps per row
 };
 
-// The output of the ensemble that the first value of `tree` adds to.
-int FirstOutput(const TreeEnsemble& ensemble, size_t tree);
-
 // What combined values are multiplied by: 1 / trees for a mean, else 1.
 double CombinationScale(const TreeEnsemble& ensemble);
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "core/trees/explain/row_block.h"
+#include "core/trees/explain/row_lanes.h"
 
 namespace trainyard {
 namespace {
@@ -79,9 +79,7 @@ class InteractionPass {
   bool GoesLeft(const PathNode& node, double value) const {
     if (value != value) return node.missing_left != 0;
     if (node.level_set < 0) return value <= node.threshold;
-    const uint64_t* words = plan_.level_sets.words().data() + node.level_set;
-    const uint64_t code = static_cast<uint64_t>(value);
-    return code / 64 < words[0] && ((words[1 + code / 64] >> (code % 64)) & 1) != 0;
+    return plan_.level_sets.Contains(node.level_set, value);
   }
 
   // Sides of the rows at a node, and s = o_old (o_left - z_left).

@@ -1,6 +1,7 @@
-#include "core/trees/explain/row_block.h"
+#include "core/trees/explain/row_lanes.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 namespace trainyard {
@@ -23,6 +24,16 @@ double ValueAt(const FeatureColumn& column, int64_t row) {
   const int32_t code = column.codes[r];
   return code < 0 || code >= column.level_count ? std::numeric_limits<double>::quiet_NaN()
                                                 : static_cast<double>(code);
+}
+
+bool GoesLeft(const Tree& tree, int node, std::span<const FeatureColumn> features, int64_t row) {
+  const size_t t = static_cast<size_t>(node);
+  const FeatureColumn& column = features[static_cast<size_t>(tree.feature[t])];
+  const double value = ValueAt(column, row);
+  if (std::isnan(value)) return tree.missing_left[t] != 0;
+  if (!column.categorical) return value <= tree.threshold[t];
+  const std::span<const int32_t> levels = tree.LeftLevels(node);
+  return std::binary_search(levels.begin(), levels.end(), static_cast<int32_t>(value));
 }
 
 void GatherLanes(std::span<const FeatureColumn> features, std::span<const int32_t> used,
