@@ -96,19 +96,31 @@ BENCHMARK(PathDependent)
 // The arithmetic alone, on numbers that stay in registers: for each inner node and node of the
 // quadrature four fused multiply-adds and four other operations in each lane.
 __attribute__((target_clones("arch=x86-64-v4", "default"))) double Arithmetic(int64_t steps) {
-  using Lanes = double __attribute__((vector_size(kShapLanes * sizeof(double))));
-  Lanes product = 1.0 - Lanes{};
-  Lanes sum = 0.5 - Lanes{};
-  Lanes total = Lanes{};
-  for (int64_t i = 0; i < steps; ++i) {
-    const Lanes share = 0.25 + product * 0.5;
-    const Lanes difference = sum - share;
-    total += product * 0.125 * difference;
-    sum = share + share * difference;
-    product = product * (share + sum * 0.0625);
+  using Vector = double __attribute__((vector_size(64)));
+  // Chains enough to hide the latency of each operation; two vectors are one block of rows.
+  constexpr int kChains = 8;
+  constexpr int kVectors = kShapLanes / 8;
+  Vector product[kChains];
+  Vector sum[kChains];
+  Vector total[kChains];
+  for (int c = 0; c < kChains; ++c) {
+    product[c] = 1.0 - Vector{};
+    sum[c] = 0.5 - Vector{};
+    total[c] = Vector{};
+  }
+  for (int64_t i = 0; i < steps * kVectors; i += kChains) {
+    for (int c = 0; c < kChains; ++c) {
+      const Vector share = 0.25 + product[c] * 0.5;
+      const Vector difference = sum[c] - share;
+      total[c] += product[c] * 0.125 * difference;
+      sum[c] = share + share * difference;
+      product[c] = product[c] * (share + sum[c] * 0.0625);
+    }
   }
   double result = 0;
-  for (int lane = 0; lane < kShapLanes; ++lane) result += total[lane] + product[lane];
+  for (int c = 0; c < kChains; ++c) {
+    for (int lane = 0; lane < 8; ++lane) result += total[c][lane] + product[c][lane];
+  }
   return result;
 }
 
