@@ -9,6 +9,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "core/algorithms/tree_model_explainer.h"
 #include "core/base/status.h"
 #include "core/trees/thread_pool.h"
 #include "core/trees/tree_predictor.h"
@@ -34,13 +35,12 @@ struct BoundFeatures {
 
 class TreeModelPredictor final : public Predictor {
  public:
-  TreeModelPredictor(const v1::TreeModel& model, std::span<const Tree> trees)
+  TreeModelPredictor(const v1::TreeModel& model, TreeEnsemble ensemble)
       : features_(model.features().begin(), model.features().end()),
         targets_(model.targets().begin(), model.targets().end()),
         classes_(model.classes().begin(), model.classes().end()),
-        trees_(trees, model.combination() == v1::TreeModel::COMBINATION_SUM
-                          ? TreeCombination::kSum
-                          : TreeCombination::kMean) {
+        trees_(ensemble),
+        explainer_(model, std::move(ensemble), trees_) {
     level_codes_.resize(features_.size());
     for (size_t f = 0; f < features_.size(); ++f) {
       for (int code = 0; code < features_[f].levels_size(); ++code) {
@@ -52,7 +52,7 @@ class TreeModelPredictor final : public Predictor {
   absl::StatusOr<Predictions> Predict(const Table& table, int threads) const override {
     TY_ASSIGN_OR_RETURN(const BoundFeatures features, Bind(table));
     const int64_t rows = table.row_count();
-    const size_t width = static_cast<size_t>(trees_.outputs());
+    const size_t width = static_cast<size_t>(trees_.prediction_count());
     std::vector<double> values(static_cast<size_t>(rows) * width);
     constexpr int64_t kChunk = 8192;
     const int64_t chunks = (rows + kChunk - 1) / kChunk;
@@ -64,6 +64,15 @@ class TreeModelPredictor final : public Predictor {
                      std::span(values).subspan(static_cast<size_t>(begin) * width, count * width));
     });
     return classes_.empty() ? ValueColumns(values) : ClassColumns(values);
+  }
+
+  absl::StatusOr<std::unique_ptr<Explanation>> Explain(ExplanationRequest request) const override {
+    return explainer_.Explain(
+        std::move(request), [this](const Table& table) -> absl::StatusOr<BoundColumns> {
+          TY_ASSIGN_OR_RETURN(BoundFeatures features, Bind(table));
+          const auto owner = std::make_shared<BoundFeatures>(std::move(features));
+          return BoundColumns{owner->columns, owner};
+        });
   }
 
  private:
@@ -159,13 +168,14 @@ class TreeModelPredictor final : public Predictor {
   const std::vector<std::string> classes_;
   std::vector<absl::flat_hash_map<std::string, int32_t>> level_codes_;
   const TreePredictor trees_;
+  const TreeModelExplainer explainer_;
 };
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Predictor>> MakeTreeModelPredictor(const v1::TreeModel& model) {
-  TY_ASSIGN_OR_RETURN(const std::vector<Tree> trees, TreesFromModel(model));
-  return std::make_unique<TreeModelPredictor>(model, trees);
+  TY_ASSIGN_OR_RETURN(TreeEnsemble ensemble, EnsembleFromModel(model));
+  return std::make_unique<TreeModelPredictor>(model, std::move(ensemble));
 }
 
 }  // namespace trainyard

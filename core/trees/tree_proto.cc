@@ -18,6 +18,93 @@ void CopyTo(const Repeated& from, std::vector<T>& to) {
   to.assign(from.begin(), from.end());
 }
 
+// Unknown links are refused by EnsembleWithoutTrees.
+Link LinkOf(const v1::TreeModel& model) {
+  switch (model.link()) {
+    case v1::TreeModel::LINK_LOGISTIC:
+      return Link::kLogistic;
+    case v1::TreeModel::LINK_SOFTMAX:
+      return Link::kSoftmax;
+    case v1::TreeModel::LINK_EXP:
+      return Link::kExp;
+    case v1::TreeModel::LINK_CLIP:
+      return Link::kClip;
+    default:
+      return Link::kIdentity;
+  }
+}
+
+v1::TreeModel::Link LinkToProto(Link link) {
+  switch (link) {
+    case Link::kIdentity:
+      return v1::TreeModel::LINK_IDENTITY;
+    case Link::kLogistic:
+      return v1::TreeModel::LINK_LOGISTIC;
+    case Link::kSoftmax:
+      return v1::TreeModel::LINK_SOFTMAX;
+    case Link::kExp:
+      return v1::TreeModel::LINK_EXP;
+    case Link::kClip:
+      return v1::TreeModel::LINK_CLIP;
+  }
+  return v1::TreeModel::LINK_UNSPECIFIED;
+}
+
+absl::Status CheckKinds(const v1::TreeModel& model) {
+  const bool probabilities = model.output() == v1::TreeModel::OUTPUT_PROBABILITIES;
+  if (!probabilities && model.output() != v1::TreeModel::OUTPUT_VALUES) {
+    return absl::DataLossError(absl::StrCat("a tree model has the output kind ", model.output()));
+  }
+  if (model.combination() != v1::TreeModel::COMBINATION_MEAN &&
+      model.combination() != v1::TreeModel::COMBINATION_SUM) {
+    return absl::DataLossError(
+        absl::StrCat("a tree model has the combination ", model.combination()));
+  }
+  if (!v1::TreeModel::Link_IsValid(model.link())) {
+    return absl::DataLossError(absl::StrCat("a tree model has the link ", model.link()));
+  }
+  const Link link = LinkOf(model);
+  const bool fits = link == Link::kIdentity || probabilities == (link != Link::kExp);
+  const bool two = link != Link::kLogistic || model.classes_size() == 2;
+  if (!fits || !two) {
+    return absl::DataLossError(
+        absl::StrCat("a tree model with ", model.classes_size(), " classes and the output kind ",
+                     model.output(), " has the link ", model.link(), ", which does not fit"));
+  }
+  if (link == Link::kIdentity && probabilities &&
+      (model.combination() == v1::TreeModel::COMBINATION_SUM || model.base_size() != 0 ||
+       model.tree_output_size() != 0)) {
+    return absl::DataLossError("a tree model adds up class shares");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckLists(const v1::TreeModel& model, int64_t tree_count) {
+  const int scores = RawScoreCount(model);
+  if (scores < 1) return absl::DataLossError("a tree model has no outputs");
+  if (model.base_size() != 0 && model.base_size() != scores) {
+    return absl::DataLossError(absl::StrCat("a tree model with ", scores, " raw scores has ",
+                                            model.base_size(), " base values"));
+  }
+  for (const double base : model.base()) {
+    if (!std::isfinite(base)) return absl::DataLossError("a tree model's base is not finite");
+  }
+  if (model.tree_output_size() != 0 && model.tree_output_size() != tree_count) {
+    return absl::DataLossError(absl::StrCat("a tree model with ", tree_count, " trees has ",
+                                            model.tree_output_size(), " tree outputs"));
+  }
+  for (const int32_t output : model.tree_output()) {
+    if (output >= 0 && output < scores) continue;
+    return absl::DataLossError(
+        absl::StrCat("a tree adds to the raw score ", output, " of ", scores));
+  }
+  if (model.tree_lambda_size() != 0 && model.tree_lambda_size() != tree_count) {
+    return absl::DataLossError(absl::StrCat("a tree model with ", tree_count, " trees has ",
+                                            model.tree_lambda_size(), " strengths of shrinkage"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckLengths(const v1::DecisionTree& message, int outputs) {
   const int64_t nodes = message.feature_size();
   if (nodes == 0) return absl::DataLossError("a tree has no nodes");
@@ -108,13 +195,18 @@ absl::Status CheckSplit(const Tree& tree, int t, const v1::TreeModel& model) {
   return absl::OkStatus();
 }
 
+// Whether every value of a tree is itself a class share.
+bool HoldsShares(const v1::TreeModel& model) {
+  return model.output() == v1::TreeModel::OUTPUT_PROBABILITIES && LinkOf(model) == Link::kIdentity;
+}
+
 absl::Status CheckNumbers(const Tree& tree, int t, const v1::TreeModel& model) {
   const size_t i = static_cast<size_t>(t);
   if (!(tree.weight[i] > 0) || !std::isfinite(tree.weight[i]) || tree.row_count[i] < 0) {
     return Damaged(t, "has a weight or row count that is not positive");
   }
   if (std::isnan(tree.impurity[i])) return Damaged(t, "has the impurity NaN");
-  const bool probabilities = model.output() == v1::TreeModel::OUTPUT_PROBABILITIES;
+  const bool probabilities = HoldsShares(model);
   for (const std::span<const double> values : {tree.MeanOf(t), tree.ValueOf(t)}) {
     for (const double value : values) {
       if (!std::isfinite(value)) return Damaged(t, "has a value that is not finite");
@@ -128,9 +220,17 @@ absl::Status CheckNumbers(const Tree& tree, int t, const v1::TreeModel& model) {
 
 }  // namespace
 
-int OutputCount(const v1::TreeModel& model) {
+int PredictionCountOf(const v1::TreeModel& model) {
   return model.output() == v1::TreeModel::OUTPUT_PROBABILITIES ? model.classes_size()
                                                                : model.targets_size();
+}
+
+int RawScoreCount(const v1::TreeModel& model) {
+  return model.link() == v1::TreeModel::LINK_LOGISTIC ? 1 : PredictionCountOf(model);
+}
+
+int ValuesPerNode(const v1::TreeModel& model) {
+  return model.tree_output_size() > 0 ? 1 : RawScoreCount(model);
 }
 
 v1::DecisionTree TreeToProto(const Tree& tree) {
@@ -152,7 +252,7 @@ v1::DecisionTree TreeToProto(const Tree& tree) {
 }
 
 absl::StatusOr<Tree> TreeFromProto(const v1::DecisionTree& message, const v1::TreeModel& model) {
-  const int outputs = OutputCount(model);
+  const int outputs = ValuesPerNode(model);
   if (outputs < 1) return absl::DataLossError("a tree model has no outputs");
   TY_RETURN_IF_ERROR(CheckLengths(message, outputs));
   TY_RETURN_IF_ERROR(CheckLevelRanges(message));
@@ -178,25 +278,44 @@ absl::StatusOr<Tree> TreeFromProto(const v1::DecisionTree& message, const v1::Tr
   return tree;
 }
 
-absl::StatusOr<std::vector<Tree>> TreesFromModel(const v1::TreeModel& model) {
-  if (model.output() != v1::TreeModel::OUTPUT_PROBABILITIES &&
-      model.output() != v1::TreeModel::OUTPUT_VALUES) {
-    return absl::DataLossError(absl::StrCat("a tree model has the output kind ", model.output()));
-  }
-  if (model.combination() != v1::TreeModel::COMBINATION_MEAN &&
-      model.combination() != v1::TreeModel::COMBINATION_SUM) {
-    return absl::DataLossError(
-        absl::StrCat("a tree model has the combination ", model.combination()));
-  }
+void DescribeEnsemble(const TreeEnsemble& ensemble, v1::TreeModel& model) {
+  model.set_combination(ensemble.combination == TreeCombination::kSum
+                            ? v1::TreeModel::COMBINATION_SUM
+                            : v1::TreeModel::COMBINATION_MEAN);
+  model.set_link(LinkToProto(ensemble.link));
+  model.mutable_base()->Assign(ensemble.base.begin(), ensemble.base.end());
+  model.mutable_tree_output()->Assign(ensemble.tree_output.begin(), ensemble.tree_output.end());
+}
+
+void EnsembleToProto(const TreeEnsemble& ensemble, v1::TreeModel& model) {
+  DescribeEnsemble(ensemble, model);
+  for (const Tree& tree : ensemble.trees) *model.add_trees() = TreeToProto(tree);
+}
+
+absl::StatusOr<TreeEnsemble> EnsembleWithoutTrees(const v1::TreeModel& model, int64_t tree_count) {
+  TY_RETURN_IF_ERROR(CheckKinds(model));
+  TY_RETURN_IF_ERROR(CheckLists(model, tree_count));
+  TreeEnsemble ensemble;
+  ensemble.combination = model.combination() == v1::TreeModel::COMBINATION_SUM
+                             ? TreeCombination::kSum
+                             : TreeCombination::kMean;
+  ensemble.outputs = RawScoreCount(model);
+  ensemble.link = LinkOf(model);
+  CopyTo(model.base(), ensemble.base);
+  CopyTo(model.tree_output(), ensemble.tree_output);
+  return ensemble;
+}
+
+absl::StatusOr<TreeEnsemble> EnsembleFromModel(const v1::TreeModel& model) {
+  TY_ASSIGN_OR_RETURN(TreeEnsemble ensemble, EnsembleWithoutTrees(model, model.trees_size()));
   if (model.trees_size() == 0) return absl::DataLossError("a tree model has no trees");
-  std::vector<Tree> trees;
-  trees.reserve(static_cast<size_t>(model.trees_size()));
+  ensemble.trees.reserve(static_cast<size_t>(model.trees_size()));
   for (int i = 0; i < model.trees_size(); ++i) {
     absl::StatusOr<Tree> tree = TreeFromProto(model.trees(i), model);
     if (!tree.ok()) return AddContext(tree.status(), absl::StrCat("tree ", i));
-    trees.push_back(*std::move(tree));
+    ensemble.trees.push_back(*std::move(tree));
   }
-  return trees;
+  return ensemble;
 }
 
 absl::StatusOr<v1::TreeModel> ParseTreeModel(std::string_view bytes) {

@@ -94,8 +94,8 @@ absl::Status Run(int argc, char** argv) {
                       algorithm.Train(spec, {{kDataset, table}}, context));
   TY_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(context.model_folder() / "tree.pb"));
   TY_ASSIGN_OR_RETURN(const v1::TreeModel model, ParseTreeModel(bytes));
-  TY_ASSIGN_OR_RETURN(std::vector<Tree> trees, TreesFromModel(model));
-  Tree& tree = trees[0];
+  TY_ASSIGN_OR_RETURN(TreeEnsemble ensemble, EnsembleFromModel(model));
+  Tree& tree = ensemble.trees[0];
   std::string report;
   google::protobuf::util::JsonPrintOptions options;
   options.preserve_proto_field_names = true;

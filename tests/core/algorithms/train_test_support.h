@@ -58,9 +58,9 @@ inline std::string ModelBytes(const TrainingContext& context) {
 inline Tree TreeOf(const std::string& bytes) {
   const auto model = ParseTreeModel(bytes);
   EXPECT_TRUE(model.ok()) << model.status();
-  const auto trees = TreesFromModel(*model);
-  EXPECT_TRUE(trees.ok()) << trees.status();
-  return trees->at(0);
+  const auto ensemble = EnsembleFromModel(*model);
+  EXPECT_TRUE(ensemble.ok()) << ensemble.status();
+  return ensemble->trees.at(0);
 }
 
 // A numeric and a categorical feature with missing values, optional weights `w`, and the target

@@ -1,6 +1,8 @@
 #include "core/trees/tree_predictor.h"
 
 #include <cmath>
+#include <numeric>
+#include <random>
 
 #include "core/trees/shrinkage.h"
 #include "tests/core/trees/tree_test_data.h"
@@ -66,6 +68,103 @@ TEST(TreePredictorTest, CombinesTreesByMeanAndSum) {
       EXPECT_EQ(mean[static_cast<size_t>(row) * 2 + k], expected / 3);
     }
   }
+}
+
+// Values and thresholds that are no floats, and many that round to the same float.
+TEST(TreePredictorTest, DecidesAsDoublesWhereFloatsAreEqual) {
+  TrainingSet set;
+  set.rows = 4000;
+  std::mt19937_64 random(3);
+  std::vector<double> x(set.rows);
+  std::vector<double> whole(set.rows);
+  for (size_t i = 0; i < set.rows; ++i) {
+    x[i] = (i % 2 ? 1 : -1) * (1 + static_cast<double>(random() % 64) * 1e-9);
+    if (i % 5 == 0) x[i] = static_cast<double>(random() % 9) * 4.9e-324;
+    whole[i] = static_cast<double>(random() % 50);
+    if (i % 101 == 0) x[i] = i % 2 ? 1e300 : -1e300;
+    set.values.push_back(static_cast<double>(random() % 1000));
+  }
+  set.AddNumbers(x);
+  set.AddNumbers(whole);
+  const Tree tree = Grow(set, DefaultCart());
+  ASSERT_GT(tree.leaf_count(), 1000);
+  std::vector<int64_t> rows(set.rows);
+  std::iota(rows.begin(), rows.end(), int64_t{0});
+  std::vector<int32_t> leaves(set.rows);
+  TreePredictor({&tree, 1}, TreeCombination::kMean).FindLeaves(set.columns(), rows, leaves);
+  for (size_t i = 0; i < set.rows; ++i) {
+    ASSERT_EQ(leaves[i], FindLeaf(tree, set.columns(), rows[i])) << "row " << i;
+  }
+}
+
+// More than 512 features do not fit the small nodes.
+TEST(TreePredictorTest, AgreesWithThePlainWalkForManyFeatures) {
+  RandomShape shape = {.rows = 700, .numeric_features = 600, .missing_share = 0.1};
+  const TrainingSet set = MakeRandomSet(shape, 1);
+  std::vector<Tree> trees;
+  for (uint64_t i = 0; i < 4; ++i) {
+    TrainingSet other = set;
+    other.values = MakeRandomSet(shape, 100 + i).values;
+    trees.push_back(Grow(other, DefaultCart()));
+  }
+  std::vector<int64_t> rows(set.rows);
+  std::iota(rows.begin(), rows.end(), int64_t{0});
+  std::vector<int32_t> leaves(set.rows * trees.size());
+  TreePredictor(trees, TreeCombination::kMean).FindLeaves(set.columns(), rows, leaves);
+  for (size_t i = 0; i < set.rows; ++i) {
+    for (size_t t = 0; t < trees.size(); ++t) {
+      ASSERT_EQ(leaves[i * trees.size() + t], FindLeaf(trees[t], set.columns(), rows[i]));
+    }
+  }
+}
+
+// Reference: the definition, computed per row with FindLeaf and std::exp.
+TEST(TreePredictorTest, AppliesBaseOutputsAndLinks) {
+  const TrainingSet set = MakeRandomSet({.rows = 300}, 9);
+  TreeEnsemble ensemble;
+  ensemble.combination = TreeCombination::kSum;
+  ensemble.link = Link::kSoftmax;
+  ensemble.outputs = 3;
+  ensemble.base = {0.5, -0.25, 0};
+  for (int t = 0; t < 6; ++t) {
+    TrainingSet other = set;
+    other.values = MakeRandomSet({.rows = 300}, static_cast<uint64_t>(20 + t)).values;
+    ensemble.trees.push_back(Grow(other, DefaultCart()));
+    ensemble.tree_output.push_back((t * 2) % 3);
+  }
+  std::vector<double> predicted(300 * 3);
+  TreePredictor(ensemble).Predict(set.columns(), 0, predicted);
+  for (size_t i = 0; i < 300; ++i) {
+    double raw[3] = {0.5, -0.25, 0};
+    for (size_t t = 0; t < 6; ++t) {
+      const Tree& tree = ensemble.trees[t];
+      raw[ensemble.tree_output[t]] +=
+          tree.ValueOf(FindLeaf(tree, set.columns(), static_cast<int64_t>(i)))[0];
+    }
+    double sum = 0;
+    for (const double score : raw) sum += std::exp(score);
+    for (size_t k = 0; k < 3; ++k) {
+      EXPECT_NEAR(predicted[i * 3 + k], std::exp(raw[k]) / sum, 1e-12);
+    }
+  }
+}
+
+TEST(LinkTest, FollowsItsDefinition) {
+  std::vector<double> two(4);
+  ApplyLink(Link::kLogistic, 1, std::vector<double>{0.3, -800}, two);
+  EXPECT_NEAR(two[1], 1 / (1 + std::exp(-0.3)), 1e-15);
+  EXPECT_EQ(two[0] + two[1], 1);
+  EXPECT_EQ(two[2], 1);
+  EXPECT_EQ(two[3], 0);
+  std::vector<double> clipped = {1.5, -0.5, 0.25, 0.75, -1, -2};
+  ApplyLink(Link::kClip, 2, clipped, clipped);
+  EXPECT_EQ(clipped, (std::vector<double>{1, 0, 0.25, 0.75, 0.5, 0.5}));
+  std::vector<double> large = {1000, 1000};
+  ApplyLink(Link::kSoftmax, 2, large, large);
+  EXPECT_EQ(large, (std::vector<double>{0.5, 0.5}));
+  std::vector<double> exponent = {2};
+  ApplyLink(Link::kExp, 1, exponent, exponent);
+  EXPECT_EQ(exponent[0], std::exp(2.0));
 }
 
 TEST(TreePredictorTest, HandlesATreeWithoutSplitsAndNoRows) {

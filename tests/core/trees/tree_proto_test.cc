@@ -51,9 +51,84 @@ TEST(TreeProtoTest, ComesBackAsItWas) {
     const Sample sample = MakeSample(classification);
     const auto model = ParseTreeModel(sample.model.SerializeAsString());
     ASSERT_TRUE(model.ok());
-    const auto trees = TreesFromModel(*model);
-    ASSERT_TRUE(trees.ok()) << trees.status();
-    EXPECT_TRUE(trees->at(0) == sample.tree);
+    const auto ensemble = EnsembleFromModel(*model);
+    ASSERT_TRUE(ensemble.ok()) << ensemble.status();
+    EXPECT_TRUE(ensemble->trees.at(0) == sample.tree);
+    EXPECT_EQ(ensemble->link, Link::kIdentity);
+  }
+}
+
+// An ensemble of `outputs` raw scores with the link `link`, of regression trees.
+TreeEnsemble MakeScores(Link link, int outputs, bool one_output_per_tree) {
+  TreeEnsemble ensemble;
+  ensemble.link = link;
+  ensemble.outputs = outputs;
+  ensemble.combination = TreeCombination::kSum;
+  ensemble.base.assign(static_cast<size_t>(outputs), 0.25);
+  for (int t = 0; t < 2 * outputs; ++t) {
+    RandomShape shape = {.rows = 60, .categorical_features = 1, .levels = 5};
+    shape.outputs = one_output_per_tree ? 1 : outputs;
+    ensemble.trees.push_back(Grow(MakeRandomSet(shape, static_cast<uint64_t>(t)), DefaultCart()));
+    if (one_output_per_tree) ensemble.tree_output.push_back(t % outputs);
+  }
+  return ensemble;
+}
+
+// A model that names the columns of MakeScores.
+v1::TreeModel MakeScoresModel(const TreeEnsemble& ensemble, int classes) {
+  v1::TreeModel model;
+  for (int f = 0; f < 4; ++f) {
+    v1::ColumnSchema& column = *model.add_features();
+    column.set_type(f < 3 ? v1::COLUMN_TYPE_NUMERIC : v1::COLUMN_TYPE_CATEGORICAL);
+    for (int level = 0; f == 3 && level < 5; ++level) column.add_levels(std::to_string(level));
+  }
+  for (int k = 0; k < classes; ++k) model.add_classes(std::to_string(k));
+  model.add_targets("y");
+  model.set_output(classes > 0 ? v1::TreeModel::OUTPUT_PROBABILITIES
+                               : v1::TreeModel::OUTPUT_VALUES);
+  EnsembleToProto(ensemble, model);
+  return model;
+}
+
+TEST(TreeProtoTest, EnsemblesComeBackAsTheyWere) {
+  const struct {
+    Link link;
+    int outputs;
+    bool one_output_per_tree;
+    int classes;
+  } cases[] = {{Link::kIdentity, 1, true, 0}, {Link::kExp, 1, false, 0},
+               {Link::kLogistic, 1, true, 2}, {Link::kSoftmax, 3, true, 3},
+               {Link::kClip, 3, false, 3},    {Link::kClip, 2, false, 2}};
+  for (const auto& c : cases) {
+    const TreeEnsemble ensemble = MakeScores(c.link, c.outputs, c.one_output_per_tree);
+    const auto back = EnsembleFromModel(MakeScoresModel(ensemble, c.classes));
+    ASSERT_TRUE(back.ok()) << back.status();
+    EXPECT_TRUE(*back == ensemble);
+  }
+}
+
+TEST(TreeProtoTest, RefusesDamagedEnsembles) {
+  const v1::TreeModel softmax = MakeScoresModel(MakeScores(Link::kSoftmax, 3, true), 3);
+  using Damage = std::function<void(v1::TreeModel&)>;
+  const std::vector<std::pair<const char*, Damage>> damages = {
+      {"short base", [](auto& m) { m.mutable_base()->RemoveLast(); }},
+      {"base NaN", [](auto& m) { m.set_base(1, NAN); }},
+      {"short tree_output", [](auto& m) { m.mutable_tree_output()->RemoveLast(); }},
+      {"tree_output out of range", [](auto& m) { m.set_tree_output(0, 3); }},
+      {"tree_output negative", [](auto& m) { m.set_tree_output(0, -1); }},
+      {"no tree_output", [](auto& m) { m.clear_tree_output(); }},
+      {"short tree_lambda", [](auto& m) { m.add_tree_lambda(1); }},
+      {"unknown link", [](auto& m) { m.set_link(static_cast<v1::TreeModel::Link>(77)); }},
+      {"logistic of three", [](auto& m) { m.set_link(v1::TreeModel::LINK_LOGISTIC); }},
+      {"exp of classes", [](auto& m) { m.set_link(v1::TreeModel::LINK_EXP); }},
+      {"softmax of values", [](auto& m) { m.set_output(v1::TreeModel::OUTPUT_VALUES); }},
+      {"sum of shares", [](auto& m) { m.set_link(v1::TreeModel::LINK_IDENTITY); }},
+  };
+  ASSERT_TRUE(EnsembleFromModel(softmax).ok());
+  for (const auto& [name, damage] : damages) {
+    v1::TreeModel model = softmax;
+    damage(model);
+    EXPECT_EQ(EnsembleFromModel(model).status().code(), absl::StatusCode::kDataLoss) << name;
   }
 }
 
@@ -110,7 +185,7 @@ TEST(TreeProtoTest, RefusesEveryKindOfDamage) {
   for (const auto& [name, damage] : damages) {
     v1::TreeModel model = sample.model;
     damage(model, *model.mutable_trees(0));
-    EXPECT_EQ(TreesFromModel(model).status().code(), absl::StatusCode::kDataLoss) << name;
+    EXPECT_EQ(EnsembleFromModel(model).status().code(), absl::StatusCode::kDataLoss) << name;
   }
 }
 
@@ -145,15 +220,15 @@ TEST(TreeProtoTest, SurvivesHostileBytes) {
       EXPECT_EQ(model.status().code(), absl::StatusCode::kDataLoss);
       continue;
     }
-    const auto trees = TreesFromModel(*model);
-    if (!trees.ok()) {
-      EXPECT_EQ(trees.status().code(), absl::StatusCode::kDataLoss);
+    const auto ensemble = EnsembleFromModel(*model);
+    if (!ensemble.ok()) {
+      EXPECT_EQ(ensemble.status().code(), absl::StatusCode::kDataLoss);
       continue;
     }
     ++accepted;
-    std::vector<double> values(sample.set.rows * static_cast<size_t>(trees->at(0).outputs));
-    TreePredictor(*trees, TreeCombination::kSum).Predict(sample.set.columns(), 0, values);
-    EXPECT_FALSE(TreeToText(trees->at(0), {}, 1 << 16).empty());
+    std::vector<double> values(sample.set.rows * static_cast<size_t>(ensemble->prediction_count()));
+    TreePredictor(*ensemble).Predict(sample.set.columns(), 0, values);
+    EXPECT_FALSE(TreeToText(ensemble->trees.at(0), {}, 1 << 16).empty());
   }
   EXPECT_GT(accepted, 100);
   EXPECT_EQ(ParseTreeModel("\xff\xff not a message").status().code(), absl::StatusCode::kDataLoss);
