@@ -42,7 +42,9 @@ double Ratio(const std::array<double, 8>& numerator, const std::array<double, 8>
   return above / below;
 }
 
-// Wichura's algorithm AS 241 (PPND16): the normal quantile to about 16 digits.
+}  // namespace
+
+// Wichura's algorithm AS 241 (PPND16), to about 16 digits.
 double NormalQuantile(double p) {
   static constexpr std::array<double, 8> kA = {3.3871328727963666080e0,  1.3314166789178437745e+2,
                                                1.9715909503065514427e+3, 1.3731693765509461125e+4,
@@ -86,8 +88,6 @@ double NormalQuantile(double p) {
   const double tail = r <= 5 ? Ratio(kC, kD, r - 1.6) : Ratio(kE, kF, r - 5);
   return q < 0 ? -tail : tail;
 }
-
-}  // namespace
 
 Rng::Rng(uint64_t seed, uint64_t stream) {
   uint64_t mixed_stream = stream;

@@ -31,4 +31,7 @@ class Rng {
   uint64_t state_[4];
 };
 
+// The number that a standard normal variable stays below with probability `p` in (0, 1).
+double NormalQuantile(double p);
+
 }  // namespace trainyard

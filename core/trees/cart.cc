@@ -3,12 +3,17 @@
 #include <algorithm>
 #include <atomic>
 #include <mutex>
-#include <queue>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "core/trees/best_first.h"
+#include "core/trees/growing_node.h"
+#include "core/trees/growth_progress.h"
 #include "core/trees/node_splitter.h"
+#include "core/trees/pruning.h"
+#include "core/trees/rank_matrix.h"
+#include "core/trees/sampled_tree.h"
 
 namespace trainyard {
 namespace {
@@ -22,30 +27,6 @@ struct OpenNode {
   ActiveFeatures active;
 };
 
-// Adds up rows that need no more work and reports their share about a hundred times.
-class GrowthProgress {
- public:
-  GrowthProgress(const GrowthHooks& hooks, int64_t total) : hooks_(hooks), total_(total) {}
-
-  void Add(int64_t done) {
-    if (!hooks_.progress) return;
-    const int64_t before = done_.fetch_add(done);
-    if (before * 100 / total_ == (before + done) * 100 / total_) return;
-    const std::lock_guard lock(mutex_);
-    const double fraction = static_cast<double>(before + done) / static_cast<double>(total_);
-    if (fraction <= reported_) return;
-    reported_ = fraction;
-    hooks_.progress(fraction);
-  }
-
- private:
-  const GrowthHooks& hooks_;
-  const int64_t total_;
-  std::atomic<int64_t> done_{0};
-  std::mutex mutex_;
-  double reported_ = 0;  // guarded by mutex_
-};
-
 class Grower {
  public:
   Grower(NodeSplitter& splitter, const v1::CartOptions& options, ThreadPool& pool, StopToken& stop,
@@ -54,14 +35,15 @@ class Grower {
         options_(options),
         pool_(pool),
         stop_(stop),
-        progress_(hooks, options.max_leaf_nodes() > 0 ? options.max_leaf_nodes()
-                                                      : int64_t{splitter.rows().count()}) {}
+        progress_(hooks.progress, options.max_leaf_nodes() > 0 ? options.max_leaf_nodes()
+                                                               : int64_t{splitter.rows().count()}) {
+  }
 
   void Grow() {
     nodes_.push_back(splitter_.MakeRoot());
     if (!nodes_[0].splittable) return;
     if (options_.max_leaf_nodes() > 0) {
-      GrowBestFirst();
+      GrowNodesBestFirst();
     } else {
       GrowDepthFirst();
     }
@@ -71,16 +53,6 @@ class Grower {
   const std::vector<GrowingNode>& nodes() const { return nodes_; }
 
  private:
-  struct Frontier {
-    double priority;
-    int32_t index;
-    ActiveFeatures active;
-    Split split;
-    bool operator<(const Frontier& other) const {
-      return priority != other.priority ? priority < other.priority : index > other.index;
-    }
-  };
-
   bool IsShared(const GrowingNode& node, const ActiveFeatures& active) const {
     return node.range.size() * static_cast<int64_t>(active->size()) >= kSharedWork;
   }
@@ -103,30 +75,19 @@ class Grower {
     nodes.push_back(std::move(right));
   }
 
-  void GrowBestFirst() {
-    std::priority_queue<Frontier> frontier;
-    const auto push = [&](int32_t index, ActiveFeatures active) {
-      const GrowingNode& node = nodes_[static_cast<size_t>(index)];
-      // Once stopped the orders may be half rearranged and must not be searched.
-      if (!node.splittable || active->empty() || stop_.stopped()) return;
-      Split split = splitter_.FindSplit(node, active, WorkspaceFor(node, active));
-      if (split.found())
-        frontier.push({split.decrease, index, std::move(active), std::move(split)});
-    };
-    int32_t leaves = 1;
-    push(0, splitter_.root_features());
-    while (!frontier.empty() && leaves < options_.max_leaf_nodes() && !stop_.Ask()) {
-      const Frontier best = frontier.top();
-      frontier.pop();
-      const GrowingNode& node = nodes_[static_cast<size_t>(best.index)];
-      SplitNode(splitter_, best.split, best.active, WorkspaceFor(node, best.active), best.index,
-                nodes_);
-      ++leaves;
-      progress_.Add(1);
-      const int32_t left = nodes_[static_cast<size_t>(best.index)].left;
-      push(left, best.active);
-      push(left + 1, best.active);
-    }
+  void GrowNodesBestFirst() {
+    GrowBestFirst(
+        options_.max_leaf_nodes(), splitter_.root_features(),
+        [&](const GrowingNode& node, ActiveFeatures& active) {
+          return active->empty() ? Split()
+                                 : splitter_.FindSplit(node, active, WorkspaceFor(node, active));
+        },
+        [&](int32_t index, const Split& split, const ActiveFeatures& active) {
+          const Workspace workspace = WorkspaceFor(nodes_[static_cast<size_t>(index)], active);
+          SplitNode(splitter_, split, active, workspace, index, nodes_);
+          progress_.Add(1);
+        },
+        [&] { return stop_.Ask(); }, nodes_);
   }
 
   void GrowDepthFirst() {
@@ -213,104 +174,72 @@ class Grower {
   std::vector<GrowingNode> nodes_;
 };
 
-// The order in which nodes get their numbers: as created, or depth-first with left before right.
-std::vector<int32_t> NodeOrder(const std::vector<GrowingNode>& nodes, bool as_created) {
-  std::vector<int32_t> order;
-  order.reserve(nodes.size());
-  if (as_created) {
-    for (size_t i = 0; i < nodes.size(); ++i) order.push_back(static_cast<int32_t>(i));
-    return order;
-  }
-  std::vector<int32_t> stack = {0};
-  while (!stack.empty()) {
-    const int32_t index = stack.back();
-    stack.pop_back();
-    order.push_back(index);
-    const GrowingNode& node = nodes[static_cast<size_t>(index)];
-    if (node.left < 0) continue;
-    stack.push_back(node.right);
-    stack.push_back(node.left);
-  }
-  return order;
-}
-
-// N(t) and m(t) from sums over the leaves' rows, added up from below.
-void FillMeans(const std::vector<RowRange>& ranges, const NodeRows& rows, Tree& tree) {
-  const size_t width = static_cast<size_t>(tree.outputs) + 1;
-  const size_t count = ranges.size();
-  std::vector<double> sums(count * width, 0);
-  for (size_t t = count; t-- > 0;) {
-    const std::span<double> own = std::span(sums).subspan(t * width, width);
-    if (tree.left[t] < 0) {
-      rows.AddSums(ranges[t], own);
-    } else {
-      const size_t left = static_cast<size_t>(tree.left[t]) * width;
-      const size_t right = static_cast<size_t>(tree.right[t]) * width;
-      for (size_t k = 0; k < width; ++k) own[k] = sums[left + k] + sums[right + k];
-    }
-  }
-  for (size_t t = 0; t < count; ++t) {
-    tree.weight.push_back(sums[t * width]);
-    for (size_t k = 1; k < width; ++k) tree.mean.push_back(sums[t * width + k] / sums[t * width]);
-  }
-  tree.value = tree.mean;
-}
-
-Tree AssembleTree(const std::vector<GrowingNode>& nodes, const NodeRows& rows, bool as_created) {
-  const std::vector<int32_t> order = NodeOrder(nodes, as_created);
-  std::vector<int32_t> number(nodes.size());
-  for (size_t i = 0; i < order.size(); ++i) {
-    number[static_cast<size_t>(order[i])] = static_cast<int32_t>(i);
-  }
-  const auto child = [&](int32_t c) { return c < 0 ? -1 : number[static_cast<size_t>(c)]; };
-  Tree tree;
-  tree.outputs = rows.outputs();
-  tree.level_begin.push_back(0);
-  std::vector<RowRange> ranges;
-  for (const int32_t index : order) {
-    const GrowingNode& node = nodes[static_cast<size_t>(index)];
-    tree.feature.push_back(node.feature);
-    tree.threshold.push_back(node.threshold);
-    tree.left.push_back(child(node.left));
-    tree.right.push_back(child(node.right));
-    tree.missing_left.push_back(node.missing_left ? 1 : 0);
-    tree.left_levels.insert(tree.left_levels.end(), node.left_levels.begin(),
-                            node.left_levels.end());
-    tree.level_begin.push_back(static_cast<int32_t>(tree.left_levels.size()));
-    tree.row_count.push_back(node.range.size());
-    tree.impurity.push_back(node.impurity);
-    ranges.push_back(node.range);
-  }
-  if (tree.left_levels.empty()) tree.level_begin.clear();
-  FillMeans(ranges, rows, tree);
-  return tree;
-}
-
-v1::CartOptions::Criterion ResolveCriterion(const v1::CartOptions& options,
-                                            const TreeTarget& target) {
-  if (options.criterion() != v1::CartOptions::CRITERION_UNSPECIFIED) return options.criterion();
-  return target.classification() ? v1::CartOptions::CRITERION_GINI
-                                 : v1::CartOptions::CRITERION_SQUARED_ERROR;
+Tree GrowSampledCart(const PresortedFeatures& features, const TreeTarget& target,
+                     std::span<const double> weights, std::span<const uint32_t> rows,
+                     const v1::CartOptions& options, ThreadPool& pool, StopToken& stop,
+                     const GrowthHooks& hooks, uint64_t seed) {
+  const RankMatrix ranks(features, pool);
+  Rng rng(seed, 0);
+  GrowthProgress progress(hooks.progress, options.max_leaf_nodes() > 0
+                                              ? options.max_leaf_nodes()
+                                              : static_cast<int64_t>(rows.size()));
+  return GrowSampledTree(ranks, target, weights, rows, options,
+                         {FeaturesPerNode(options, features.feature_count()), false}, rng, stop,
+                         [&](int64_t done) { progress.Add(done); });
 }
 
 }  // namespace
 
-absl::StatusOr<Tree> GrowCart(const PresortedFeatures& features, const TreeTarget& target,
-                              std::span<const double> weights, std::span<const uint32_t> rows,
-                              const v1::CartOptions& options, ThreadPool& pool,
-                              const GrowthHooks& hooks) {
+v1::CartOptions ResolveCart(const v1::CartOptions& options, const TreeTarget& target) {
   v1::CartOptions resolved = options;
-  resolved.set_criterion(ResolveCriterion(options, target));
-  StopToken stop(hooks.check);
-  NodeSplitter splitter(features, target, weights, rows, resolved, pool, stop);
-  if (splitter.empty()) {
+  if (options.criterion() == v1::CartOptions::CRITERION_UNSPECIFIED) {
+    resolved.set_criterion(target.classification() ? v1::CartOptions::CRITERION_GINI
+                                                   : v1::CartOptions::CRITERION_SQUARED_ERROR);
+  }
+  return resolved;
+}
+
+absl::Status CheckTrainingRows(const TreeTarget& target, std::span<const double> weights,
+                               std::span<const uint32_t> rows, const v1::CartOptions& options) {
+  if (std::none_of(rows.begin(), rows.end(),
+                   [&](uint32_t row) { return weights.empty() || weights[row] > 0; })) {
     return absl::InvalidArgumentError(
         absl::StrCat("none of ", rows.size(), " rows to train on has a positive weight"));
   }
-  Grower grower(splitter, resolved, pool, stop, hooks);
-  if (!stop.stopped()) grower.Grow();
-  if (stop.Ask()) return stop.status();
-  return AssembleTree(grower.nodes(), splitter.rows(), resolved.max_leaf_nodes() > 0);
+  if (options.criterion() != v1::CartOptions::CRITERION_POISSON) return absl::OkStatus();
+  const size_t width = static_cast<size_t>(target.outputs);
+  for (const uint32_t row : rows) {
+    for (size_t k = 0; k < width; ++k) {
+      const double value = target.values[row * width + k];
+      if (value >= 0) continue;
+      return absl::InvalidArgumentError(
+          absl::StrCat("a target is ", value, "; CRITERION_POISSON takes none below 0"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Tree> GrowCart(const PresortedFeatures& features, const TreeTarget& target,
+                              std::span<const double> weights, std::span<const uint32_t> rows,
+                              const v1::CartOptions& options, ThreadPool& pool,
+                              const GrowthHooks& hooks, uint64_t seed) {
+  const v1::CartOptions resolved = ResolveCart(options, target);
+  const absl::Status usable = CheckTrainingRows(target, weights, rows, resolved);
+  if (!usable.ok()) return usable;
+  StopToken stop(hooks.check);
+  Tree tree;
+  if (FeaturesPerNode(resolved, features.feature_count()) < features.feature_count()) {
+    tree = GrowSampledCart(features, target, weights, rows, resolved, pool, stop, hooks, seed);
+  } else {
+    NodeSplitter splitter(features, target, weights, rows, resolved, pool, stop);
+    Grower grower(splitter, resolved, pool, stop, hooks);
+    if (!stop.stopped()) grower.Grow();
+    if (!stop.Ask()) {
+      tree = AssembleTree(grower.nodes(), splitter.rows(), resolved.max_leaf_nodes() > 0);
+    }
+  }
+  if (stop.stopped()) return stop.status();
+  return Prune(resolved, target, std::move(tree));
 }
 
 }  // namespace trainyard

@@ -42,6 +42,14 @@ struct GrowthHooks {
   std::function<void(double fraction)> progress;
 };
 
+// The options with the criterion for the target where it is UNSPECIFIED.
+v1::CartOptions ResolveCart(const v1::CartOptions& options, const TreeTarget& target);
+
+// INVALID_ARGUMENT for no row of positive weight among `rows`, and for a negative target where the
+// criterion of `options` is POISSON.
+absl::Status CheckTrainingRows(const TreeTarget& target, std::span<const double> weights,
+                               std::span<const uint32_t> rows, const v1::CartOptions& options);
+
 // Grows one tree on `rows` (indices into the presorted rows, each at most once) by `options`, whose
 // fields all have values (criterion too; UNSPECIFIED is GINI or SQUARED_ERROR). `weights` has one
 // entry per presorted row, >= 0, or is empty for 1; rows of weight 0 take no part.
@@ -54,14 +62,23 @@ struct GrowthHooks {
 // go with the missing, always right. Among splits equal within rounding the lowest feature wins,
 // then missing values right, then the lowest threshold. With max_leaf_nodes the node of greatest
 // N(t) i(t) - N(a) i(a) - N(b) i(b) is split first and nodes are numbered as created; otherwise
-// nodes are numbered depth-first, left before right.
+// nodes are numbered depth-first, left before right. The grown tree is pruned as the options say
+// (pruning.h).
+//
+// Gain ratio follows C4.5 with its binary splits: a number's threshold and a category's division
+// into two sets of levels (as above) are those of greatest gain, and the features compete by gain
+// ratio; C4.5's splits into one child per level have no place in a binary tree, nor have its
+// fractional rows for missing values.
+//
+// Where max_features draws fewer features per node than there are, the tree is grown as one of a
+// forest (sampled_tree.h) from Rng(seed, 0), on the calling thread alone.
 //
 // The tree does not depend on the number of threads. `value` equals `mean`. O(rows * features) per
-// level; memory 8 bytes per row and feature. Errors: INVALID_ARGUMENT for no row of positive
-// weight, and the status of `hooks.check`.
+// level; memory 8 bytes per row and feature. Errors: those of CheckTrainingRows, and the
+// status of `hooks.check`.
 absl::StatusOr<Tree> GrowCart(const PresortedFeatures& features, const TreeTarget& target,
                               std::span<const double> weights, std::span<const uint32_t> rows,
                               const v1::CartOptions& options, ThreadPool& pool,
-                              const GrowthHooks& hooks);
+                              const GrowthHooks& hooks, uint64_t seed = 0);
 
 }  // namespace trainyard

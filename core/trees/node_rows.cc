@@ -6,6 +6,9 @@
 namespace trainyard {
 namespace {
 
+// Greatest total weight for which x log2 x is tabulated.
+constexpr double kMaxLogTable = 1 << 24;
+
 double XLog2X(double x) { return x > 0 ? x * std::log2(x) : 0; }
 
 // Moves elements of `width` values each; `scratch` is reused by the calls of one thread.
@@ -23,6 +26,31 @@ void PermuteArray(std::vector<T>& array, RowRange range, size_t width,
             array.begin() + static_cast<ptrdiff_t>(range.begin * width));
 }
 
+// Moves elements of `width` values each; without branches where they are single.
+template <typename T>
+void PartitionArray(std::vector<T>& array, RowRange range, size_t width, const uint8_t* goes_left) {
+  if (array.empty()) return;
+  thread_local std::vector<T> scratch;
+  const size_t count = static_cast<size_t>(range.size());
+  if (scratch.size() < count * width + 1) scratch.resize(count * width + 1);
+  T* const from = array.data() + range.begin * width;
+  T* left = from;
+  T* right = scratch.data();
+  for (size_t i = 0; i < count; ++i) {
+    if (width == 1) {
+      const T value = from[i];
+      *left = value;  // never ahead of `i`, so nothing unread is lost
+      *right = value;
+      left += goes_left[i];
+      right += 1 - goes_left[i];
+    } else {
+      T*& to = goes_left[i] != 0 ? left : right;
+      to = std::copy_n(from + i * width, width, to);
+    }
+  }
+  std::copy(scratch.data(), right, left);
+}
+
 }  // namespace
 
 NodeRows::NodeRows(const TreeTarget& target, std::span<const double> weights,
@@ -34,15 +62,17 @@ NodeRows::NodeRows(const TreeTarget& target, std::span<const double> weights,
     return weights.empty() || weights[row] == 1.0;
   });
   if (!equal_weights) {
+    weights_.reserve(rows_.size());
     for (const uint32_t row : rows_) weights_.push_back(weights[row]);
   }
+  CopyTargets(target);
+  if (classification() && entropy()) FillLogTable();
+}
+
+void NodeRows::CopyTargets(const TreeTarget& target) {
   if (classification()) {
+    classes_.reserve(rows_.size());
     for (const uint32_t row : rows_) classes_.push_back(target.classes[row]);
-    if (criterion == v1::CartOptions::CRITERION_ENTROPY && equal_weights) {
-      for (size_t i = 0; i <= rows_.size(); ++i) {
-        log_table_.push_back(XLog2X(static_cast<double>(i)));
-      }
-    }
     return;
   }
   const size_t width = static_cast<size_t>(target.outputs);
@@ -57,11 +87,25 @@ NodeRows::NodeRows(const TreeTarget& target, std::span<const double> weights,
   int exponent = 0;
   std::frexp(largest, &exponent);
   for (double& value : values_) value = std::ldexp(value, -exponent);
-  impurity_scale_ = std::ldexp(1.0, 2 * exponent);
+  const bool poisson = criterion_ == v1::CartOptions::CRITERION_POISSON;
+  impurity_scale_ = std::ldexp(1.0, poisson ? exponent : 2 * exponent);
+}
+
+void NodeRows::FillLogTable() {
+  double total = 0;
+  for (uint32_t i = 0; i < count(); ++i) {
+    if (WeightAt(i) != std::floor(WeightAt(i))) return;
+    total += WeightAt(i);
+  }
+  if (total > kMaxLogTable) return;
+  log_table_.reserve(static_cast<size_t>(total) + 1);
+  for (double x = 0; x <= total; ++x) log_table_.push_back(XLog2X(x));
 }
 
 NodeStatistics NodeRows::Prepare(RowRange range) {
-  return classification() ? PrepareClassification(range) : PrepareRegression(range);
+  if (classification()) return PrepareClassification(range);
+  return criterion_ == v1::CartOptions::CRITERION_POISSON ? PreparePoisson(range)
+                                                          : PrepareRegression(range);
 }
 
 NodeStatistics NodeRows::PrepareRegression(RowRange range) {
@@ -90,6 +134,34 @@ NodeStatistics NodeRows::PrepareRegression(RowRange range) {
   return statistics;
 }
 
+NodeStatistics NodeRows::PreparePoisson(RowRange range) const {
+  const size_t width = static_cast<size_t>(target_.outputs);
+  NodeStatistics statistics;
+  for (uint32_t i = range.begin; i < range.end; ++i) statistics.weight += WeightAt(i);
+  statistics.pure = true;
+  double deviance = 0;
+  for (size_t k = 0; k < width; ++k) {
+    const double* values = values_.data() + k;
+    const double first = values[range.begin * width];
+    double sum = 0;
+    bool equal = true;
+    for (uint32_t i = range.begin; i < range.end; ++i) {
+      sum += WeightAt(i) * values[i * width];
+      equal = equal && values[i * width] == first;
+    }
+    if (equal) continue;
+    statistics.pure = false;
+    const double mean = sum / statistics.weight;
+    for (uint32_t i = range.begin; i < range.end; ++i) {
+      const double value = values[i * width];
+      if (value > 0) deviance += WeightAt(i) * value * std::log(value / mean);
+    }
+  }
+  deviance = std::max(deviance, 0.0) / statistics.weight / static_cast<double>(width);
+  statistics.impurity = deviance * impurity_scale_;
+  return statistics;
+}
+
 NodeStatistics NodeRows::PrepareClassification(RowRange range) const {
   thread_local std::vector<double> counts;
   counts.assign(static_cast<size_t>(target_.outputs), 0);
@@ -101,10 +173,10 @@ NodeStatistics NodeRows::PrepareClassification(RowRange range) const {
     statistics.pure = statistics.pure && classes_[i] == classes_[range.begin];
   }
   if (statistics.pure) return statistics;
-  double impurity = criterion_ == v1::CartOptions::CRITERION_GINI ? 1 : 0;
+  double impurity = entropy() ? 0 : 1;
   for (const double count : counts) {
     const double share = count / statistics.weight;
-    impurity -= criterion_ == v1::CartOptions::CRITERION_GINI ? share * share : XLog2X(share);
+    impurity -= entropy() ? XLog2X(share) : share * share;
   }
   statistics.impurity = std::max(impurity, 0.0);
   return statistics;
@@ -115,6 +187,13 @@ void NodeRows::Permute(RowRange range, const uint32_t* new_position) {
   PermuteArray(values_, range, static_cast<size_t>(target_.outputs), new_position);
   PermuteArray(classes_, range, 1, new_position);
   PermuteArray(weights_, range, 1, new_position);
+}
+
+void NodeRows::Partition(RowRange range, const uint8_t* goes_left) {
+  PartitionArray(rows_, range, 1, goes_left);
+  PartitionArray(values_, range, static_cast<size_t>(target_.outputs), goes_left);
+  PartitionArray(classes_, range, 1, goes_left);
+  PartitionArray(weights_, range, 1, goes_left);
 }
 
 void NodeRows::AddSums(RowRange range, std::span<double> sums) const {

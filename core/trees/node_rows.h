@@ -24,9 +24,9 @@ struct NodeStatistics {
   bool pure = false;    // all rows have the same target
 };
 
-// Targets and weights in node order. Targets of a regression are stored centred at the mean of
-// their node and scaled by a power of two, so that sums over them neither cancel nor overflow.
-// Disjoint ranges may be used from different threads at once.
+// Targets and weights in node order. Targets of a regression are stored scaled by a power of two
+// and, except for Poisson deviance, centred at the mean of their node, so that sums over them
+// neither cancel nor overflow. Disjoint ranges may be used from different threads at once.
 class NodeRows {
  public:
   // Takes the rows with positive weight.
@@ -38,9 +38,14 @@ class NodeRows {
   bool classification() const { return target_.classification(); }
   bool weighted() const { return !weights_.empty(); }
   v1::CartOptions::Criterion criterion() const { return criterion_; }
-  // x log2 x for whole x up to count(); empty unless the criterion is entropy and rows weigh 1.
+  bool entropy() const {
+    return criterion_ == v1::CartOptions::CRITERION_ENTROPY ||
+           criterion_ == v1::CartOptions::CRITERION_GAIN_RATIO;
+  }
+  // x log2 x for whole x up to the total weight; empty unless the criterion is an entropy and all
+  // weights are whole.
   std::span<const double> log_table() const { return log_table_; }
-  // Factor from squared stored targets to squared targets.
+  // Factor from impurities of stored targets to impurities of targets.
   double impurity_scale() const { return impurity_scale_; }
 
   // By position.
@@ -55,11 +60,18 @@ class NodeRows {
   // Moves position i of the range to `new_position[i]`, a permutation of the range.
   void Permute(RowRange range, const uint32_t* new_position);
 
+  // Moves the positions i of the range with goes_left[i - range.begin] == 1 before those with 0, in
+  // stable order.
+  void Partition(RowRange range, const uint8_t* goes_left);
+
   // Adds up weight (in [0]) and weighted original targets or class weights of a range.
   void AddSums(RowRange range, std::span<double> sums) const;
 
  private:
+  void CopyTargets(const TreeTarget& target);
+  void FillLogTable();
   NodeStatistics PrepareRegression(RowRange range);
+  NodeStatistics PreparePoisson(RowRange range) const;
   NodeStatistics PrepareClassification(RowRange range) const;
   double WeightAt(uint32_t position) const { return weights_.empty() ? 1.0 : weights_[position]; }
 

@@ -7,10 +7,6 @@
 namespace trainyard {
 namespace {
 
-// Splits whose decreases differ by less than this share of N(t) i(t) are equal: rounding must not
-// decide between features that divide the rows alike.
-constexpr double kTieTolerance = 1e-12;
-
 // Calls `work(i, thread)` for i in [0, count), spread as the workspace says.
 template <typename Work>
 void ForEach(const Workspace& workspace, size_t count, const Work& work) {
@@ -29,6 +25,7 @@ NodeSplitter::NodeSplitter(const PresortedFeatures& features, const TreeTarget& 
                            const v1::CartOptions& options, ThreadPool& pool, StopToken& stop)
     : features_(features),
       options_(options),
+      rules_(options),
       stop_(stop),
       rows_(target, weights, rows, options.criterion()),
       searcher_(MakeSplitSearcher(rows_)),
@@ -66,27 +63,6 @@ void NodeSplitter::FillOrders(const PresortedFeatures& features, std::span<const
   root_features_ = std::move(active);
 }
 
-GrowingNode NodeSplitter::MakeRoot() {
-  GrowingNode root;
-  root.range = {0, rows_.count()};
-  FinishNode(root);
-  total_weight_ = root.weight;
-  limits_ = {options_.min_samples_leaf(), options_.min_weight_fraction_leaf() * root.weight};
-  root.splittable = root.splittable && root.weight >= 2 * limits_.min_weight;
-  return root;
-}
-
-void NodeSplitter::FinishNode(GrowingNode& node) {
-  const NodeStatistics statistics = rows_.Prepare(node.range);
-  node.weight = statistics.weight;
-  node.impurity = statistics.impurity;
-  const int64_t rows = node.range.size();
-  node.splittable = !statistics.pure && rows >= options_.min_samples_split() &&
-                    rows >= 2 * int64_t{options_.min_samples_leaf()} &&
-                    node.weight >= 2 * limits_.min_weight &&
-                    (options_.max_depth() == 0 || node.depth < options_.max_depth());
-}
-
 FeatureSegment NodeSplitter::SegmentOf(int32_t feature, RowRange range) const {
   FeatureSegment segment;
   segment.feature = feature;
@@ -100,7 +76,8 @@ FeatureSegment NodeSplitter::SegmentOf(int32_t feature, RowRange range) const {
 
 Split NodeSplitter::FindSplit(const GrowingNode& node, ActiveFeatures& active,
                               const Workspace& workspace) const {
-  const std::vector<double> totals = searcher_->Totals(node.range);
+  thread_local std::vector<double> totals;
+  searcher_->Totals(node.range, totals);
   const double stored_impurity = node.impurity / rows_.impurity_scale();
   const double tolerance = kTieTolerance * node.weight * stored_impurity;
   thread_local std::vector<int32_t> varying;
@@ -113,30 +90,19 @@ Split NodeSplitter::FindSplit(const GrowingNode& node, ActiveFeatures& active,
     active = std::make_shared<const std::vector<int32_t>>(varying);
   }
   const std::vector<int32_t>& candidates = *active;
-  Split best;
-  const auto keep_better = [&best, tolerance](Split& split) {
-    if (!split.found()) return;
-    if (!best.found() || split.decrease > best.decrease + tolerance) best = std::move(split);
-  };
-  if (workspace.pool == nullptr) {
-    for (const int32_t feature : candidates) {
-      Split split =
-          searcher_->Search(SegmentOf(feature, node.range), totals, limits_, tolerance, stop_);
-      keep_better(split);
-    }
-  } else {
-    std::vector<Split> splits(candidates.size());
-    ForEach(workspace, candidates.size(), [&](size_t i, int) {
-      if (stop_.Ask()) return;
-      splits[i] = searcher_->Search(SegmentOf(candidates[i], node.range), totals, limits_,
-                                    tolerance, stop_);
-    });
-    for (Split& split : splits) keep_better(split);
-  }
-  const double least =
-      options_.min_impurity_decrease() / rows_.impurity_scale() * total_weight_ - tolerance;
-  if (best.found() && best.decrease < least) return {};
-  return best;
+  std::vector<Split> splits(candidates.size());
+  // Not by name inside the task: its thread has totals of its own.
+  const std::span<const double> node_totals = totals;
+  ForEach(workspace, candidates.size(), [&](size_t i, int) {
+    if (workspace.pool != nullptr && stop_.Ask()) return;
+    splits[i] = searcher_->Search(SegmentOf(candidates[i], node.range), node_totals,
+                                  rules_.limits(), tolerance, stop_);
+  });
+  const int chosen = ChooseSplit(options_.criterion(), splits, node.weight, tolerance);
+  if (chosen < 0) return {};
+  Split& best = splits[static_cast<size_t>(chosen)];
+  if (!rules_.Allows(best, tolerance, rows_)) return {};
+  return std::move(best);
 }
 
 // Gives every position of the node its new place, left rows first, in stable order; returns where
@@ -191,17 +157,7 @@ void NodeSplitter::Apply(const Split& split, const ActiveFeatures& active,
                          GrowingNode& right) {
   const uint32_t middle = PlacePositions(split, node.range);
   rows_.Permute(node.range, new_position_.data());
-  left.range = {node.range.begin, middle};
-  right.range = {middle, node.range.end};
-  left.depth = right.depth = node.depth + 1;
-  FinishNode(left);
-  FinishNode(right);
-  node.feature = split.feature;
-  node.threshold = split.left_levels.empty() ? split.threshold : 0;
-  node.left_levels = split.left_levels;
-  const bool numeric = split.left_levels.empty();
-  node.missing_left =
-      split.saw_missing || !numeric ? split.missing_left : left.weight > right.weight;
+  rules_.MakeChildren(split, middle, rows_, node, left, right);
   if (!left.splittable && !right.splittable) return;
   ForEach(workspace, active->size(), [&](size_t i, int thread) {
     if (stop_.Ask()) return;

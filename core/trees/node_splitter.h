@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "core/trees/growing_node.h"
 #include "core/trees/node_rows.h"
 #include "core/trees/presort.h"
 #include "core/trees/split_search.h"
@@ -13,21 +14,6 @@
 #include "core/trees/thread_pool.h"
 
 namespace trainyard {
-
-// A node of a growing tree.
-struct GrowingNode {
-  RowRange range;
-  int32_t depth = 0;
-  bool splittable = false;  // not yet a leaf by depth, size or purity
-  double weight = 0;
-  double impurity = 0;
-  int32_t feature = -1;
-  double threshold = 0;
-  bool missing_left = false;
-  int32_t left = -1;
-  int32_t right = -1;
-  std::vector<int32_t> left_levels;
-};
 
 // Features that still vary in a node; shared with its descendants until more become constant.
 using ActiveFeatures = std::shared_ptr<const std::vector<int32_t>>;
@@ -48,7 +34,7 @@ class NodeSplitter {
 
   // All features that vary, and the root.
   ActiveFeatures root_features() const { return root_features_; }
-  GrowingNode MakeRoot();
+  GrowingNode MakeRoot() { return rules_.MakeRoot(rows_); }
 
   // The best split of a splittable node that satisfies the options; `active` loses the features
   // that are constant here.
@@ -65,18 +51,16 @@ class NodeSplitter {
  private:
   void FillOrders(const PresortedFeatures& features, std::span<const uint32_t> rows,
                   ThreadPool& pool);
-  void FinishNode(GrowingNode& node);
   FeatureSegment SegmentOf(int32_t feature, RowRange range) const;
   uint32_t PlacePositions(const Split& split, RowRange range);
   void PartitionOrder(int32_t feature, RowRange range, uint32_t middle, int thread);
 
   const PresortedFeatures& features_;
   const v1::CartOptions& options_;
+  GrowthRules rules_;
   StopToken& stop_;
   NodeRows rows_;
   std::unique_ptr<SplitSearcher> searcher_;
-  SplitLimits limits_;
-  double total_weight_ = 0;
   ActiveFeatures root_features_;
   std::vector<std::vector<OrderEntry>> orders_;   // by feature, in node order
   std::vector<uint32_t> new_position_;            // of each position, while a node is split

@@ -2,13 +2,17 @@
 // targets s_k (a regression) or the class weights (a classification). With
 //   V = sum_k s_k^2 / n                            (squared error, gini)
 //   V = sum_k s_k log2 s_k - n log2 n              (entropy)
-// the decrease N(t) i(t) - N(a) i(a) - N(b) i(b) is V(a) + V(b) - V(t), for squared error divided
-// by the number of outputs. The variants for one target and for two classes keep two numbers.
+//   V = sum_k s_k ln(s_k / n)                      (Poisson deviance)
+// the decrease N(t) i(t) - N(a) i(a) - N(b) i(b) is V(a) + V(b) - V(t), for the criteria of a
+// regression divided by the number of outputs. The variants for one target and for two classes keep
+// two numbers. Entropy of whole weights looks x log2 x up.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 
 #include "absl/container/inlined_vector.h"
 #include "core/trees/node_rows.h"
@@ -41,7 +45,7 @@ struct SquaredErrorOfOne {
 };
 
 // Gini impurity or entropy of two classes.
-template <bool kWeighted, bool kEntropy>
+template <bool kWeighted, bool kEntropy, bool kTable>
 struct TwoClasses {
   using Sums = std::array<double, 2>;  // n, weight of class 1
   static constexpr bool kOrdersLevels = true;
@@ -68,7 +72,7 @@ struct TwoClasses {
     return (sums[1] * sums[1] + rest * rest) / sums[0];
   }
   double XLogX(double x) const {
-    if (!kWeighted) return log_table[static_cast<size_t>(x)];
+    if (kTable) return log_table[static_cast<size_t>(x)];
     return x > 0 ? x * std::log2(x) : 0;
   }
 };
@@ -114,8 +118,57 @@ struct SquaredErrorOfMany {
   }
 };
 
+// Poisson deviance of any number of targets. A split that leaves a side without a positive sum of
+// some target (up to rounding) scores -infinity.
+template <bool kWeighted>
+struct PoissonDeviance : SquaredErrorOfMany<kWeighted> {
+  using Sums = ManySums;
+  static constexpr bool kOrdersLevels = false;
+
+  using SquaredErrorOfMany<kWeighted>::SquaredErrorOfMany;
+  double Score(const Sums& left, const Sums& total) const {
+    double score = 0;
+    for (size_t k = 1; k <= this->outputs; ++k) {
+      score += Both(left[k], left[0], total[k], total[0]);
+    }
+    return score;
+  }
+  double Value(const Sums& sums) const {
+    double value = 0;
+    for (size_t k = 1; k <= this->outputs; ++k) {
+      value += Term(sums[k], sums[0]);
+    }
+    return value;
+  }
+  static double Both(double left, double left_weight, double total, double weight) {
+    constexpr double kRounding = 1e-13;
+    const double right = total - left;
+    if (std::min(left, right) <= kRounding * total) {
+      // A target that is 0 in the whole node forbids nothing.
+      return total > 0 ? -std::numeric_limits<double>::infinity() : 0;
+    }
+    return Term(left, left_weight) + Term(right, weight - left_weight);
+  }
+  static double Term(double sum, double weight) {
+    return sum > 0 ? sum * std::log(sum / weight) : 0;
+  }
+};
+
+// The same of one target, for which levels may be ordered.
+template <bool kWeighted>
+struct PoissonDevianceOfOne : SquaredErrorOfOne<kWeighted> {
+  using Sums = std::array<double, 2>;
+  using Many = PoissonDeviance<kWeighted>;
+
+  using SquaredErrorOfOne<kWeighted>::SquaredErrorOfOne;
+  double Score(const Sums& left, const Sums& total) const {
+    return Many::Both(left[1], left[0], total[1], total[0]);
+  }
+  double Value(const Sums& sums) const { return Many::Term(sums[1], sums[0]); }
+};
+
 // Gini impurity or entropy of any number of classes.
-template <bool kWeighted, bool kEntropy>
+template <bool kWeighted, bool kEntropy, bool kTable>
 struct ManyClasses {
   using Sums = ManySums;
   static constexpr bool kOrdersLevels = false;
@@ -154,7 +207,7 @@ struct ManyClasses {
   }
   double Term(double x) const { return kEntropy ? XLogX(x) : x * x; }
   double XLogX(double x) const {
-    if (!kWeighted) return log_table[static_cast<size_t>(x)];
+    if (kTable) return log_table[static_cast<size_t>(x)];
     return x > 0 ? x * std::log2(x) : 0;
   }
 };

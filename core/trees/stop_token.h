@@ -22,10 +22,15 @@ class StopToken {
     if (!check_) return false;
     absl::Status answer = check_();
     if (answer.ok()) return false;
-    const std::lock_guard lock(mutex_);
-    if (status_.ok()) status_ = std::move(answer);
-    stopped_.store(true, std::memory_order_release);
+    Stop(std::move(answer));
     return true;
+  }
+
+  // Ends the loop as if an Ask had been refused with `status`, which is not OK.
+  void Stop(absl::Status status) {
+    const std::lock_guard lock(mutex_);
+    if (status_.ok()) status_ = std::move(status);
+    stopped_.store(true, std::memory_order_release);
   }
 
   // Whether an earlier Ask was refused.

@@ -1,0 +1,149 @@
+// Growth of whole forests. CPU time is that of all threads. tests/peers/forest_times.py measures
+// scikit-learn on the same data beside it.
+//
+//   friedman1: 100 000 rows, 20 features, full trees, a third of the features per node
+//   credit: the first 20 000 rows of credit_card.csv in the folder TRAINYARD_PEER_DATA, sqrt
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <numbers>
+#include <numeric>
+#include <random>
+#include <vector>
+
+#include "core/data/table.h"
+#include "core/trees/forest.h"
+
+namespace trainyard {
+namespace {
+
+constexpr int kTrees = 100;
+
+struct Data {
+  std::vector<std::vector<double>> x;
+  std::vector<double> y;
+  std::vector<int32_t> classes;
+
+  std::vector<FeatureColumn> columns() const {
+    std::vector<FeatureColumn> columns;
+    for (const std::vector<double>& column : x) columns.push_back(FeatureColumn::Numeric(column));
+    return columns;
+  }
+  size_t rows() const { return x.empty() ? 0 : x[0].size(); }
+  TreeTarget target() const {
+    return classes.empty() ? TreeTarget::Regression(y) : TreeTarget::Classification(classes, 2);
+  }
+};
+
+// y = 10 sin(pi x0 x1) + 20 (x2 - 0.5)^2 + 10 x3 + 5 x4 + N(0, 1), x uniform and rounded to float.
+Data MakeFriedman1(size_t rows) {
+  Data data;
+  data.x.assign(20, std::vector<double>(rows));
+  data.y.resize(rows);
+  std::mt19937_64 random(1);
+  std::uniform_real_distribution<float> uniform(0, 1);
+  std::normal_distribution<double> noise(0, 1);
+  for (size_t i = 0; i < rows; ++i) {
+    for (std::vector<double>& column : data.x) column[i] = static_cast<double>(uniform(random));
+    const auto x = [&](size_t f) { return data.x[f][i]; };
+    data.y[i] = 10 * std::sin(std::numbers::pi * x(0) * x(1)) + 20 * (x(2) - 0.5) * (x(2) - 0.5) +
+                10 * x(3) + 5 * x(4) + noise(random);
+  }
+  return data;
+}
+
+// Empty when the table is not at hand.
+Data ReadCredit(size_t rows) {
+  Data data;
+  const char* const folder = std::getenv("TRAINYARD_PEER_DATA");
+  if (folder == nullptr) return data;
+  const auto table = ReadTable(std::filesystem::path(folder) / "credit_card.csv", {}, {}, 1);
+  if (!table.ok()) return data;
+  const int target = static_cast<int>((*table)->schema().columns_size()) - 1;
+  for (int c = 0; c <= target; ++c) {
+    const std::span<const double> numbers = (*table)->numbers(c).first(rows);
+    if (c < target) {
+      data.x.emplace_back(numbers.begin(), numbers.end());
+    } else {
+      data.classes.assign(numbers.begin(), numbers.end());
+    }
+  }
+  return data;
+}
+
+void FitForest(benchmark::State& state, const Data& data, v1::ForestOptions::Kind kind, bool oob) {
+  if (data.rows() == 0) {
+    state.SkipWithError("set TRAINYARD_PEER_DATA to the folder of credit_card.csv");
+    return;
+  }
+  ThreadPool pool(static_cast<int>(state.range(0)));
+  v1::CartOptions cart;
+  cart.set_min_samples_split(2);
+  cart.set_min_samples_leaf(1);
+  v1::ForestOptions options;
+  options.set_kind(kind);
+  options.set_tree_count(kTrees);
+  options.set_max_samples(1);
+  options.set_oob(oob);
+  std::vector<int64_t> table_rows(data.rows());
+  std::iota(table_rows.begin(), table_rows.end(), int64_t{0});
+  std::vector<uint32_t> rows(data.rows());
+  std::iota(rows.begin(), rows.end(), uint32_t{0});
+  const std::vector<FeatureColumn> columns = data.columns();
+  const OobRequest request = {v1::HierarchicalShrinkageSpec::SCHEME_HIERARCHICAL,
+                              {0, 0.1, 1, 10, 25, 50, 100, 200, 500}};
+  double leaves = 0;
+  for (auto _ : state) {
+    const auto features = PresortedFeatures::Build(columns, table_rows, pool, {});
+    const auto forest =
+        GrowForest({*features, data.target(), {}, rows}, cart, options, request, 1, {}, pool, {});
+    leaves = 0;
+    for (const Tree& tree : forest->trees) leaves += tree.leaf_count();
+  }
+  state.counters["leaves"] = leaves;
+}
+
+const Data& Friedman1() {
+  static const auto* const data = new Data(MakeFriedman1(100'000));
+  return *data;
+}
+
+const Data& Credit() {
+  static const auto* const data = new Data(ReadCredit(20'000));
+  return *data;
+}
+
+void RandomForestOfFriedman1(benchmark::State& state) {
+  FitForest(state, Friedman1(), v1::ForestOptions::KIND_RANDOM_FOREST, false);
+}
+void RandomForestOfFriedman1WithOob(benchmark::State& state) {
+  FitForest(state, Friedman1(), v1::ForestOptions::KIND_RANDOM_FOREST, true);
+}
+void ExtraTreesOfFriedman1(benchmark::State& state) {
+  FitForest(state, Friedman1(), v1::ForestOptions::KIND_EXTRA_TREES, false);
+}
+void RandomForestOfCredit(benchmark::State& state) {
+  FitForest(state, Credit(), v1::ForestOptions::KIND_RANDOM_FOREST, false);
+}
+void ExtraTreesOfCredit(benchmark::State& state) {
+  FitForest(state, Credit(), v1::ForestOptions::KIND_EXTRA_TREES, false);
+}
+
+void Configure(benchmark::internal::Benchmark* benchmark) {
+  benchmark->ArgName("threads")->Arg(2)->Iterations(1)->Unit(benchmark::kMillisecond);
+  benchmark->MeasureProcessCPUTime()->UseRealTime();
+}
+BENCHMARK(RandomForestOfFriedman1)->Apply(Configure);
+BENCHMARK(RandomForestOfFriedman1WithOob)->Apply(Configure);
+BENCHMARK(ExtraTreesOfFriedman1)->Apply(Configure);
+BENCHMARK(RandomForestOfCredit)->Apply(Configure);
+BENCHMARK(ExtraTreesOfCredit)->Apply(Configure);
+
+}  // namespace
+}  // namespace trainyard
+
+BENCHMARK_MAIN();
