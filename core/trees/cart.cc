@@ -178,7 +178,7 @@ Tree GrowSampledCart(const PresortedFeatures& features, const TreeTarget& target
                      std::span<const double> weights, std::span<const uint32_t> rows,
                      const v1::CartOptions& options, ThreadPool& pool, StopToken& stop,
                      const GrowthHooks& hooks, uint64_t seed) {
-  const RankMatrix ranks(features, pool);
+  const RankMatrix ranks(features, RankMatrix::Numbers::kAsRanks, pool);
   Rng rng(seed, 0);
   GrowthProgress progress(hooks.progress, options.max_leaf_nodes() > 0
                                               ? options.max_leaf_nodes()

@@ -39,7 +39,10 @@ class ForestGrower {
         grown_(grown.size()),
         pool_(pool),
         stop_(hooks.check),
-        ranks_(data.features, pool),
+        ranks_(data.features,
+               options.kind() == Options::KIND_EXTRA_TREES ? RankMatrix::Numbers::kAsValues
+                                                           : RankMatrix::Numbers::kAsRanks,
+               pool),
         sampler_(data.target, data.weights, data.rows, options),
         with_oob_(options.oob() && sampler_.bootstrap() && !request.lambdas.empty()),
         oob_(with_oob_ ? request : OobRequest{}, data.target.outputs,
@@ -76,8 +79,7 @@ class ForestGrower {
   // What a finished tree adds to the out-of-bag values.
   struct Finished {
     std::vector<uint32_t> positions;
-    std::vector<int32_t> leaves;
-    std::vector<double> node_values;
+    std::vector<double> values;
   };
 
   int64_t Total(size_t grown) const {
@@ -90,7 +92,7 @@ class ForestGrower {
     Rng rng(seed_, number);
     sampler_.DrawCounts(rng, scratch.counts);
     if (number >= grown_) GrowTree(number, scratch, rng);
-    if (stop_.stopped()) return;
+    if (stop_.Ask()) return;
     Finished finished;
     if (with_oob_) finished = PredictOutOfBag(forest_.trees[number], scratch.counts);
     if (!stop_.stopped()) Deliver(number, std::move(finished));
@@ -111,7 +113,7 @@ class ForestGrower {
     progress_.Add(rest);
   }
 
-  Finished PredictOutOfBag(const Tree& tree, std::span<const uint32_t> counts) const {
+  Finished PredictOutOfBag(const Tree& tree, std::span<const uint32_t> counts) {
     Finished finished;
     std::vector<uint32_t> rows;
     for (size_t i = 0; i < data_.rows.size(); ++i) {
@@ -120,8 +122,8 @@ class ForestGrower {
       finished.positions.push_back(static_cast<uint32_t>(i));
       rows.push_back(row);
     }
-    finished.leaves = LeavesOfRows(tree, ranks_, rows);
-    finished.node_values = oob_.NodeValues(tree);
+    const std::vector<int32_t> leaves = LeavesOfRows(tree, ranks_, rows, stop_);
+    if (!stop_.stopped()) finished.values = oob_.ValuesOf(tree, leaves, stop_);
     return finished;
   }
 
@@ -130,7 +132,7 @@ class ForestGrower {
     const std::lock_guard lock(mutex_);
     early_.emplace(number, std::move(finished));
     for (auto it = early_.begin(); it != early_.end() && it->first == next_; ++next_) {
-      if (with_oob_) oob_.Add(it->second.positions, it->second.leaves, it->second.node_values);
+      if (with_oob_) oob_.Add(it->second.positions, it->second.values);
       it = early_.erase(it);
       if (next_ < grown_ || !hooks_.tree_done || !tree_done_status_.ok()) continue;
       tree_done_status_ = hooks_.tree_done(static_cast<int>(next_), forest_.trees[next_]);

@@ -9,30 +9,50 @@ namespace trainyard {
 namespace {
 
 constexpr double kLeastShare = 1e-15;
+constexpr size_t kRowsBetweenQuestions = size_t{1} << 18;
 
-// One split as a test of ranks.
-class RankTest {
+// One split as a test of rows.
+class RowTest {
  public:
-  RankTest(const Tree& tree, int node, const PresortedFeatures& features)
-      : missing_left_(tree.missing_left[static_cast<size_t>(node)] != 0),
-        levels_(tree.LeftLevels(node)) {
-    const size_t t = static_cast<size_t>(node);
-    missing_rank_ = features.missing_rank(tree.feature[t]);
-    const std::span<const double> values = features.values(tree.feature[t]);
+  static constexpr size_t kFewRows = 16;
+
+  // For `rows` rows: few look their values up, many the greatest rank that goes left.
+  RowTest(const Tree& tree, int node, const RankMatrix& matrix, size_t rows)
+      : matrix_(matrix),
+        feature_(tree.feature[static_cast<size_t>(node)]),
+        threshold_(tree.threshold[static_cast<size_t>(node)]),
+        missing_left_(tree.missing_left[static_cast<size_t>(node)] != 0),
+        by_value_(matrix.has_values(feature_)),
+        missing_rank_(matrix.features().missing_rank(feature_)),
+        few_(rows < kFewRows),
+        levels_(tree.LeftLevels(node)),
+        values_(matrix.features().values(feature_)) {
+    if (by_value_ || few_) return;
     left_ranks_ = static_cast<uint32_t>(
-        std::upper_bound(values.begin(), values.end(), tree.threshold[t]) - values.begin());
+        std::upper_bound(values_.begin(), values_.end(), threshold_) - values_.begin());
   }
 
-  bool GoesLeft(uint32_t rank) const {
+  bool GoesLeft(uint32_t row) const {
+    if (by_value_) {
+      const double value = matrix_.value(feature_, row);
+      return std::isnan(value) ? missing_left_ : value <= threshold_;
+    }
+    const uint32_t rank = matrix_.rank(feature_, row);
     if (rank == missing_rank_) return missing_left_;
-    if (levels_.empty()) return rank < left_ranks_;
+    if (levels_.empty()) return few_ ? values_[rank] <= threshold_ : rank < left_ranks_;
     return std::binary_search(levels_.begin(), levels_.end(), static_cast<int32_t>(rank));
   }
 
  private:
+  const RankMatrix& matrix_;
+  const int32_t feature_;
+  const double threshold_;
   const bool missing_left_;
+  const bool by_value_;
+  const uint32_t missing_rank_;
+  const bool few_;
   const std::span<const int32_t> levels_;
-  uint32_t missing_rank_ = 0;
+  const std::span<const double> values_;
   uint32_t left_ranks_ = 0;  // ranks below go left
 };
 
@@ -103,7 +123,7 @@ std::vector<OobScore> ScoreOob(const ForestOob& oob, const TreeTarget& target,
 
 // The rows walk down together: each node's are a range, divided like the training rows.
 std::vector<int32_t> LeavesOfRows(const Tree& tree, const RankMatrix& ranks,
-                                  std::span<const uint32_t> rows) {
+                                  std::span<const uint32_t> rows, StopToken& stop) {
   struct Part {
     int32_t node;
     size_t begin;
@@ -114,21 +134,24 @@ std::vector<int32_t> LeavesOfRows(const Tree& tree, const RankMatrix& ranks,
   for (size_t i = 0; i < rows.size(); ++i) order[i] = static_cast<uint32_t>(i);
   std::vector<uint32_t> scratch(rows.size());
   std::vector<Part> open = {{0, 0, rows.size()}};
+  size_t work = 0;
   while (!open.empty()) {
     const Part part = open.back();
     open.pop_back();
+    work += part.end - part.begin;
+    if (work > kRowsBetweenQuestions && std::exchange(work, 0) > 0 && stop.Ask()) return leaves;
     if (part.begin == part.end) continue;
     if (tree.is_leaf(part.node)) {
       for (size_t i = part.begin; i < part.end; ++i) leaves[order[i]] = part.node;
       continue;
     }
     const size_t t = static_cast<size_t>(part.node);
-    const RankTest test(tree, part.node, ranks.features());
+    const RowTest test(tree, part.node, ranks, part.end - part.begin);
     size_t left = part.begin;
     size_t right = 0;
     for (size_t i = part.begin; i < part.end; ++i) {
       const uint32_t position = order[i];
-      const bool goes_left = test.GoesLeft(ranks.rank(tree.feature[t], rows[position]));
+      const bool goes_left = test.GoesLeft(rows[position]);
       order[left] = position;  // never ahead of `i`
       scratch[right] = position;
       left += goes_left ? 1 : 0;
@@ -149,17 +172,28 @@ OobAccumulator::OobAccumulator(const OobRequest& request, int outputs, size_t ro
   oob_.tree_counts.assign(rows, 0);
 }
 
-std::vector<double> OobAccumulator::NodeValues(const Tree& tree) const {
-  return ShrinkagePath(tree, request_.scheme, request_.lambdas);
+std::vector<double> OobAccumulator::ValuesOf(const Tree& tree, std::span<const int32_t> leaves,
+                                             StopToken& stop) const {
+  const size_t width = static_cast<size_t>(oob_.outputs);
+  const size_t strengths = oob_.lambdas.size();
+  std::vector<double> values(leaves.size() * strengths * width);
+  for (size_t j = 0; j < strengths && !stop.Ask(); ++j) {
+    const std::vector<double> nodes =
+        ShrinkagePath(tree, request_.scheme, std::span(oob_.lambdas).subspan(j, 1));
+    for (size_t i = 0; i < leaves.size(); ++i) {
+      for (size_t k = 0; k < width; ++k) {
+        values[(i * strengths + j) * width + k] = nodes[static_cast<size_t>(leaves[i]) * width + k];
+      }
+    }
+  }
+  return values;
 }
 
-void OobAccumulator::Add(std::span<const uint32_t> positions, std::span<const int32_t> leaves,
-                         std::span<const double> node_values) {
+void OobAccumulator::Add(std::span<const uint32_t> positions, std::span<const double> values) {
   const size_t width = oob_.lambdas.size() * static_cast<size_t>(oob_.outputs);
   for (size_t i = 0; i < positions.size(); ++i) {
     double* to = oob_.values.data() + positions[i] * width;
-    const double* from = node_values.data() + static_cast<size_t>(leaves[i]) * width;
-    for (size_t k = 0; k < width; ++k) to[k] += from[k];
+    for (size_t k = 0; k < width; ++k) to[k] += values[i * width + k];
     ++oob_.tree_counts[positions[i]];
   }
 }

@@ -9,6 +9,7 @@
 #include "core/trees/cart.h"
 #include "core/trees/rank_matrix.h"
 #include "core/trees/shrinkage.h"
+#include "core/trees/stop_token.h"
 #include "core/trees/tree.h"
 
 namespace trainyard {
@@ -43,21 +44,23 @@ struct OobScore {
 std::vector<OobScore> ScoreOob(const ForestOob& oob, const TreeTarget& target,
                                std::span<const double> weights, std::span<const uint32_t> rows);
 
-// Number of the leaf that each presorted row of `rows` reaches. O(rows x depth).
+// Number of the leaf that each presorted row of `rows` reaches; meaningless when `stop` is set.
+// O(rows x depth).
 std::vector<int32_t> LeavesOfRows(const Tree& tree, const RankMatrix& ranks,
-                                  std::span<const uint32_t> rows);
+                                  std::span<const uint32_t> rows, StopToken& stop);
 
 // Adds trees up, in the order of the calls. Not thread-safe.
 class OobAccumulator {
  public:
   OobAccumulator(const OobRequest& request, int outputs, size_t rows);
 
-  // Values h of one tree's nodes for all strengths, as Add takes them. Thread-safe.
-  std::vector<double> NodeValues(const Tree& tree) const;
+  // h of each of `leaves`, nodes of one tree: [leaf][strength][output]. Meaningless when `stop` is
+  // set. Thread-safe.
+  std::vector<double> ValuesOf(const Tree& tree, std::span<const int32_t> leaves,
+                               StopToken& stop) const;
 
-  // `positions` are the row-list positions of the tree's out-of-bag rows, `leaves` their leaves.
-  void Add(std::span<const uint32_t> positions, std::span<const int32_t> leaves,
-           std::span<const double> node_values);
+  // Adds a tree's values of its out-of-bag rows; `positions` are the rows' in the row list.
+  void Add(std::span<const uint32_t> positions, std::span<const double> values);
 
   // The means.
   ForestOob Finish();

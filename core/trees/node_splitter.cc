@@ -70,7 +70,6 @@ FeatureSegment NodeSplitter::SegmentOf(int32_t feature, RowRange range) const {
                         .subspan(range.begin, static_cast<size_t>(range.size()));
   segment.missing_rank = features_.missing_rank(feature);
   segment.categorical = features_.categorical(feature);
-  segment.values = features_.values(feature);
   return segment;
 }
 
@@ -102,6 +101,7 @@ Split NodeSplitter::FindSplit(const GrowingNode& node, ActiveFeatures& active,
   if (chosen < 0) return {};
   Split& best = splits[static_cast<size_t>(chosen)];
   if (!rules_.Allows(best, tolerance, rows_)) return {};
+  if (best.left_levels.empty()) best.threshold = ThresholdOf(best, features_.values(best.feature));
   return std::move(best);
 }
 

@@ -46,7 +46,6 @@ class NodeSplitter {
              GrowingNode& node, GrowingNode& left, GrowingNode& right);
 
   const NodeRows& rows() const { return rows_; }
-  bool empty() const { return rows_.count() == 0; }
 
  private:
   void FillOrders(const PresortedFeatures& features, std::span<const uint32_t> rows,

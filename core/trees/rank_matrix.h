@@ -1,4 +1,4 @@
-// The rank of every row by every feature, for learners that look at few features of a node.
+// The features by row, for learners that look at few features of a node.
 #pragma once
 
 #include <cstdint>
@@ -10,29 +10,42 @@
 
 namespace trainyard {
 
-// Ranks as in PresortedFeatures, by row. Immutable and thread-safe. Memory: 2 bytes per row and
-// feature with less than 65536 ranks, else 4. `features` must outlive it.
+// Ranks as in PresortedFeatures by row, or for numbers the values themselves. Immutable and
+// thread-safe. Memory: per row and feature 4 bytes for values where all of the feature are floats,
+// else 8; 2 for less than 65536 ranks, else 4. `features` must outlive it.
 class RankMatrix {
  public:
-  RankMatrix(const PresortedFeatures& features, ThreadPool& pool);
+  enum class Numbers { kAsRanks, kAsValues };
+
+  RankMatrix(const PresortedFeatures& features, Numbers numbers, ThreadPool& pool);
 
   const PresortedFeatures& features() const { return *features_; }
   int feature_count() const { return features_->feature_count(); }
   int64_t row_count() const { return features_->row_count(); }
-  // Whether all rows have the same rank, a missing value being a rank too.
-  bool constant(int feature) const { return At(feature).constant; }
+  // Whether a feature is held as values.
+  bool has_values(int feature) const {
+    return !At(feature).values.empty() || !At(feature).floats.empty();
+  }
+  // The value of a feature held as values; NaN where missing.
+  double value(int feature, uint32_t row) const {
+    const Column& column = At(feature);
+    return column.floats.empty() ? column.values[row] : static_cast<double>(column.floats[row]);
+  }
+  // The rank of a feature held as ranks.
   uint32_t rank(int feature, uint32_t row) const {
     const Column& column = At(feature);
     return column.narrow.empty() ? column.wide[row] : column.narrow[row];
   }
-  // Writes the ranks of `rows` by a feature to `ranks`.
-  void Gather(int feature, std::span<const uint32_t> rows, uint32_t* ranks) const;
+  // Writes the ranks, or the values, of `rows` by a feature to `to`.
+  void Gather(int feature, std::span<const uint32_t> rows, uint32_t* to) const;
+  void Gather(int feature, std::span<const uint32_t> rows, double* to) const;
 
  private:
   struct Column {
-    std::vector<uint16_t> narrow;  // one of the two is empty
+    std::vector<uint16_t> narrow;  // one of the four is in use
     std::vector<uint32_t> wide;
-    bool constant = false;
+    std::vector<float> floats;
+    std::vector<double> values;
   };
   const Column& At(int feature) const { return columns_[static_cast<size_t>(feature)]; }
 

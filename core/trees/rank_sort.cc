@@ -71,8 +71,8 @@ std::span<const OrderEntry> RankSorter::Sort(std::span<const uint32_t> ranks, ui
 
 void RankSorter::SortFew(std::span<const uint32_t> ranks, uint32_t first, uint32_t least) {
   const size_t count = ranks.size();
-  alignas(32) int32_t keys[kFew];
-  alignas(32) int32_t places[kFew];
+  alignas(32) int32_t keys[kFew] = {};
+  alignas(32) int32_t places[kFew] = {};
   for (size_t i = 0; i < count; ++i) {
     keys[i] = static_cast<int32_t>(((ranks[i] - least) << kFewIndexBits) | i);
   }

@@ -8,32 +8,40 @@
 namespace trainyard {
 namespace {
 
+constexpr int64_t kManyRows = int64_t{1} << 18;  // that take milliseconds by each feature
 constexpr uint8_t kAbsent = 0;
 constexpr uint8_t kLeft = 1;
 constexpr uint8_t kRight = 2;
+// Ranks that stand for sides.
+constexpr uint32_t kLeftRank = 0;
+constexpr uint32_t kRightRank = 1;
+constexpr uint32_t kMissingRank = 2;
 
-// Uniform in [lower, upper); a random cut between their ranks where that is no number.
-struct RandomCut {
-  double threshold;
-  uint32_t last_left_rank;
+struct ValueRange {
+  double least = std::numeric_limits<double>::infinity();
+  double greatest = -std::numeric_limits<double>::infinity();
+  int64_t missing = 0;
 };
 
-RandomCut DrawThreshold(const FeatureRanks& feature, Rng& rng) {
-  const std::span<const double> values = feature.values;
-  const double lower = values[feature.least];
-  const double upper = values[feature.greatest];
-  const double share = rng.NextDouble();
-  double threshold = lower * (1 - share) + upper * share;
-  if (!std::isfinite(lower) || !std::isfinite(upper)) {
-    const uint32_t cuts = feature.greatest - feature.least;
-    const uint32_t rank = feature.least + static_cast<uint32_t>(share * cuts);
-    return {MidpointThreshold(values[rank], values[rank + 1]), rank};
+ValueRange RangeOf(std::span<const double> values) {
+  ValueRange range;
+  for (const double value : values) {
+    range.least = value < range.least ? value : range.least;
+    range.greatest = value > range.greatest ? value : range.greatest;
+    range.missing += std::isnan(value) ? 1 : 0;
   }
-  if (!(threshold >= lower && threshold < upper)) threshold = lower;
-  const auto first = values.begin() + feature.least;
-  const auto last = values.begin() + feature.greatest;
-  const auto above = std::upper_bound(first, last, threshold);
-  return {threshold, static_cast<uint32_t>(above - values.begin()) - 1};
+  return range;
+}
+
+// Uniform in [least, greatest), or where that is no number one of the values below the greatest.
+double DrawThreshold(const ValueRange& range, std::span<const double> values, Rng& rng) {
+  const double share = rng.NextDouble();
+  if (!std::isfinite(range.least) || !std::isfinite(range.greatest)) {
+    const double value = values[static_cast<size_t>(share * static_cast<double>(values.size()))];
+    return value < range.greatest ? value : range.least;
+  }
+  const double threshold = range.least * (1 - share) + range.greatest * share;
+  return threshold >= range.least && threshold < range.greatest ? threshold : range.least;
 }
 
 }  // namespace
@@ -49,7 +57,8 @@ SampledSplitter::SampledSplitter(const RankMatrix& ranks, const NodeRows& rows,
       rng_(rng),
       stop_(stop),
       is_constant_(static_cast<size_t>(ranks.feature_count()), 0),
-      ranks_(rows.count()) {
+      ranks_(rows.count()),
+      values_(sampling.random_cuts ? rows.count() : 0) {
   for (int32_t f = 0; f < ranks.feature_count(); ++f) features_.push_back(f);
 }
 
@@ -59,11 +68,15 @@ void SampledSplitter::KeepConstants(size_t known) {
   }
 }
 
+std::span<const uint32_t> SampledSplitter::RowsOf(RowRange range) const {
+  return {rows_.rows() + range.begin, static_cast<size_t>(range.size())};
+}
+
 // Missing values get the rank above the greatest of the node.
 FeatureRanks SampledSplitter::GatherRanks(int32_t feature, RowRange range) {
   const size_t count = static_cast<size_t>(range.size());
   const std::span<uint32_t> ranks(ranks_.data(), count);
-  matrix_.Gather(feature, {rows_.rows() + range.begin, count}, ranks.data());
+  matrix_.Gather(feature, RowsOf(range), ranks.data());
   uint32_t least = std::numeric_limits<uint32_t>::max();
   uint32_t greatest = 0;
   for (const uint32_t rank : ranks) {
@@ -76,7 +89,6 @@ FeatureRanks SampledSplitter::GatherRanks(int32_t feature, RowRange range) {
   result.range = range;
   result.ranks = ranks.data();
   result.categorical = features.categorical(feature);
-  result.values = features.values(feature);
   const uint32_t missing = features.missing_rank(feature);
   if (greatest == missing) {
     greatest = least == missing ? missing : least;
@@ -105,14 +117,16 @@ Split SampledSplitter::FindSplit(const GrowingNode& node, size_t& known) {
     std::swap(features_[drawn], features_[drawn + rng_.UniformInt(features_.size() - drawn)]);
     const int32_t f = features_[drawn];
     if (is_constant_[static_cast<size_t>(f)] != 0) continue;
-    FeatureRanks feature = GatherRanks(f, node.range);
-    if (feature.constant()) {
+    bool constant = false;
+    Split split = Search(f, node.range, tolerance, constant);
+    if (constant) {
       is_constant_[static_cast<size_t>(f)] = 1;
       constants_.push_back(f);
       continue;
     }
     any_varies = true;
-    Split split = Search(feature, rules_.limits(), tolerance);
+    // A split of a node half searched is thrown away with the tree.
+    if (node.range.size() > kManyRows && stop_.Ask()) break;
     if (!split.found()) continue;
     // Nothing is better than two pure children.
     const bool perfect = !by_ratio && split.decrease >= whole - tolerance;
@@ -124,34 +138,67 @@ Split SampledSplitter::FindSplit(const GrowingNode& node, size_t& known) {
   if (chosen < 0) return {};
   Split& best = splits_[static_cast<size_t>(chosen)];
   if (!rules_.Allows(best, tolerance, rows_)) return {};
+  FetchThreshold(best);
   return std::move(best);
 }
 
-Split SampledSplitter::Search(FeatureRanks& feature, const SplitLimits& limits, double tolerance) {
-  if (sampling_.random_cuts) {
-    return feature.categorical ? DrawLevels(feature, limits, tolerance)
-                               : DrawCut(feature, limits, tolerance);
+// Two values far apart in memory, which come while the caller divides the rows.
+void SampledSplitter::FetchThreshold(const Split& split) const {
+  if (!split.left_levels.empty() || sampling_.random_cuts) return;
+  const std::span<const double> values = matrix_.features().values(split.feature);
+  __builtin_prefetch(values.data() + split.last_left_rank);
+  if (split.first_right_rank != kNoRank) {
+    __builtin_prefetch(values.data() + split.first_right_rank);
   }
-  if (int64_t{feature.greatest} - int64_t{feature.least} < feature.range.size()) {
-    return searcher_.SearchByCounting(feature, totals_, limits, tolerance);
+}
+
+void SampledSplitter::FillThreshold(Split& split) const {
+  if (!split.left_levels.empty() || sampling_.random_cuts) return;
+  split.threshold = ThresholdOf(split, matrix_.features().values(split.feature));
+}
+
+Split SampledSplitter::Search(int32_t feature, RowRange range, double tolerance, bool& constant) {
+  if (matrix_.has_values(feature)) return DrawCut(feature, range, tolerance, constant);
+  FeatureRanks ranks = GatherRanks(feature, range);
+  constant = ranks.constant();
+  if (constant) return {};
+  return sampling_.random_cuts ? DrawLevels(ranks, tolerance) : SearchBest(ranks, tolerance);
+}
+
+Split SampledSplitter::SearchBest(const FeatureRanks& feature, double tolerance) {
+  const int64_t count = feature.range.size();
+  if (int64_t{feature.greatest} - int64_t{feature.least} < count) {
+    return searcher_.SearchByCounting(feature, totals_, rules_.limits(), tolerance);
   }
   FeatureSegment segment;
   segment.feature = feature.feature;
   segment.entries =
-      sorter_.Sort({feature.ranks, static_cast<size_t>(feature.range.size())}, feature.range.begin,
-                   feature.least, feature.greatest + (feature.missing_rows > 0 ? 1 : 0));
+      sorter_.Sort({feature.ranks, static_cast<size_t>(count)}, feature.range.begin, feature.least,
+                   feature.greatest + (feature.missing_rows > 0 ? 1 : 0));
   segment.missing_rank = feature.missing_rank;
   segment.categorical = feature.categorical;
-  segment.values = feature.values;
-  return searcher_.Search(segment, totals_, limits, tolerance, stop_);
+  return searcher_.Search(segment, totals_, rules_.limits(), tolerance, stop_);
 }
 
-Split SampledSplitter::DrawCut(const FeatureRanks& feature, const SplitLimits& limits,
-                               double tolerance) {
-  RandomCut cut = {std::numeric_limits<double>::infinity(), feature.greatest};
-  if (feature.least != feature.greatest) cut = DrawThreshold(feature, rng_);
-  Split split = searcher_.ScoreCut(feature, cut.last_left_rank, totals_, limits, tolerance);
-  split.threshold = cut.threshold;
+// Where all present rows have one value they go left and the missing ones right.
+Split SampledSplitter::DrawCut(int32_t feature, RowRange range, double tolerance, bool& constant) {
+  const size_t count = static_cast<size_t>(range.size());
+  const std::span<double> values(values_.data(), count);
+  matrix_.Gather(feature, RowsOf(range), values.data());
+  const ValueRange spread = RangeOf(values);
+  const bool one_value = !(spread.least < spread.greatest);
+  constant = one_value && (spread.missing == 0 || spread.missing == range.size());
+  if (constant) return {};
+  const double threshold =
+      one_value ? std::numeric_limits<double>::infinity() : DrawThreshold(spread, values, rng_);
+  for (size_t i = 0; i < count; ++i) {
+    ranks_[i] = values[i] <= threshold ? kLeftRank : kRightRank;
+    if (spread.missing > 0 && std::isnan(values[i])) ranks_[i] = kMissingRank;
+  }
+  const FeatureRanks sides = {feature,    range,          ranks_.data(), kLeftRank,
+                              kRightRank, spread.missing, kMissingRank,  false};
+  Split split = searcher_.ScoreCut(sides, kLeftRank, totals_, rules_.limits(), tolerance);
+  split.threshold = threshold;
   return split;
 }
 
@@ -174,20 +221,19 @@ void SampledSplitter::DrawSides(const FeatureRanks& feature) {
   }
 }
 
-Split SampledSplitter::DrawLevels(FeatureRanks& feature, const SplitLimits& limits,
-                                  double tolerance) {
+Split SampledSplitter::DrawLevels(FeatureRanks& feature, double tolerance) {
   DrawSides(feature);
   const int64_t count = feature.range.size();
   const uint32_t least = feature.least;
   for (int64_t i = 0; i < count; ++i) {
     uint32_t& rank = ranks_[static_cast<size_t>(i)];
     const bool missing = rank > feature.greatest;
-    rank = missing ? 2 : (sides_[rank - least] == kLeft ? 0 : 1);
+    rank = missing ? kMissingRank : (sides_[rank - least] == kLeft ? kLeftRank : kRightRank);
   }
-  feature.missing_rank = 2;
-  feature.greatest = 1;
-  feature.least = 0;
-  Split split = searcher_.ScoreCut(feature, 0, totals_, limits, tolerance);
+  feature.least = kLeftRank;
+  feature.greatest = kRightRank;
+  feature.missing_rank = kMissingRank;
+  Split split = searcher_.ScoreCut(feature, kLeftRank, totals_, rules_.limits(), tolerance);
   if (!split.found()) return split;
   // Missing rows, and with them levels that the node lacks, go right.
   const bool swap = feature.missing_rows > 0 ? split.missing_left
@@ -206,6 +252,7 @@ uint32_t SampledSplitter::FindSides(const Split& split, RowRange range,
                                     std::vector<uint8_t>& goes_left) {
   const size_t count = static_cast<size_t>(range.size());
   if (goes_left.size() < count) goes_left.resize(count);
+  if (matrix_.has_values(split.feature)) return FindSidesByValue(split, range, goes_left.data());
   const FeatureRanks feature = GatherRanks(split.feature, range);
   const bool by_levels = !split.left_levels.empty();
   uint32_t left = 0;
@@ -222,6 +269,18 @@ uint32_t SampledSplitter::FindSides(const Split& split, RowRange range,
     }
     goes_left[i] = side ? 1 : 0;
     left += side ? 1 : 0;
+  }
+  return left;
+}
+
+uint32_t SampledSplitter::FindSidesByValue(const Split& split, RowRange range, uint8_t* goes_left) {
+  const size_t count = static_cast<size_t>(range.size());
+  matrix_.Gather(split.feature, RowsOf(range), values_.data());
+  uint32_t left = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const bool missing_left = split.missing_left && std::isnan(values_[i]);
+    goes_left[i] = values_[i] <= split.threshold || missing_left ? 1 : 0;
+    left += goes_left[i];
   }
   return left;
 }

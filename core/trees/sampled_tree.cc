@@ -55,12 +55,13 @@ class Grower {
     return stop_.Ask();
   }
 
-  void SplitNode(int32_t index, const Split& split) {
+  void SplitNode(int32_t index, Split split) {
     GrowingNode left;
     GrowingNode right;
     GrowingNode& node = nodes_[static_cast<size_t>(index)];
     const uint32_t left_rows = splitter_.FindSides(split, node.range, goes_left_);
     rows_.Partition(node.range, goes_left_.data());
+    splitter_.FillThreshold(split);
     rules_.MakeChildren(split, node.range.begin + left_rows, rows_, node, left, right);
     node.left = static_cast<int32_t>(nodes_.size());
     node.right = node.left + 1;
@@ -78,12 +79,12 @@ class Grower {
       const int64_t rows = node.range.size();
       if (Stopped(rows)) return;
       size_t known = current.known_constants;
-      const Split split = splitter_.FindSplit(node, known);
+      Split split = splitter_.FindSplit(node, known);
       if (!split.found()) {
         done += rows;
         continue;
       }
-      SplitNode(current.index, split);
+      SplitNode(current.index, std::move(split));
       const int32_t left = nodes_[static_cast<size_t>(current.index)].left;
       for (const int32_t child : {left + 1, left}) {
         const GrowingNode& made = nodes_[static_cast<size_t>(child)];

@@ -6,6 +6,9 @@
 // the decrease N(t) i(t) - N(a) i(a) - N(b) i(b) is V(a) + V(b) - V(t), for the criteria of a
 // regression divided by the number of outputs. The variants for one target and for two classes keep
 // two numbers. Entropy of whole weights looks x log2 x up.
+//
+// MayBeat is a fast test, without division or logarithm where that can be: false only if Score is
+// below `bound` by more than rounding.
 #pragma once
 
 #include <algorithm>
@@ -41,6 +44,11 @@ struct SquaredErrorOfOne {
     const double rest = total[1] - left[1];
     return left[1] * left[1] / left[0] + rest * rest / (total[0] - left[0]);
   }
+  bool MayBeat(const Sums& left, const Sums& total, double bound) const {
+    const double rest = total[1] - left[1];
+    const double right = total[0] - left[0];
+    return left[1] * left[1] * right + rest * rest * left[0] >= bound * (left[0] * right);
+  }
   double Value(const Sums& sums) const { return sums[1] * sums[1] / sums[0]; }
 };
 
@@ -65,6 +73,16 @@ struct TwoClasses {
   double LevelKey(const Sums& sums) const { return sums[1] / sums[0]; }
   double Score(const Sums& left, const Sums& total) const {
     return Value(left) + Value({total[0] - left[0], total[1] - left[1]});
+  }
+  bool MayBeat(const Sums& left, const Sums& total, double bound) const {
+    if (kEntropy) return Score(left, total) >= bound;
+    const double right = total[0] - left[0];
+    const double right_one = total[1] - left[1];
+    const double left_zero = left[0] - left[1];
+    const double right_zero = right - right_one;
+    const double a = left[1] * left[1] + left_zero * left_zero;
+    const double b = right_one * right_one + right_zero * right_zero;
+    return a * right + b * left[0] >= bound * (left[0] * right);
   }
   double Value(const Sums& sums) const {
     const double rest = sums[0] - sums[1];
@@ -111,6 +129,9 @@ struct SquaredErrorOfMany {
     }
     return a / left[0] + b / (total[0] - left[0]);
   }
+  bool MayBeat(const Sums& left, const Sums& total, double bound) const {
+    return Score(left, total) >= bound;
+  }
   double Value(const Sums& sums) const {
     double a = 0;
     for (size_t k = 1; k <= outputs; ++k) a += sums[k] * sums[k];
@@ -132,6 +153,9 @@ struct PoissonDeviance : SquaredErrorOfMany<kWeighted> {
       score += Both(left[k], left[0], total[k], total[0]);
     }
     return score;
+  }
+  bool MayBeat(const Sums& left, const Sums& total, double bound) const {
+    return Score(left, total) >= bound;
   }
   double Value(const Sums& sums) const {
     double value = 0;
@@ -163,6 +187,9 @@ struct PoissonDevianceOfOne : SquaredErrorOfOne<kWeighted> {
   using SquaredErrorOfOne<kWeighted>::SquaredErrorOfOne;
   double Score(const Sums& left, const Sums& total) const {
     return Many::Both(left[1], left[0], total[1], total[0]);
+  }
+  bool MayBeat(const Sums& left, const Sums& total, double bound) const {
+    return Score(left, total) >= bound;
   }
   double Value(const Sums& sums) const { return Many::Term(sums[1], sums[0]); }
 };
@@ -199,6 +226,9 @@ struct ManyClasses {
       b += Term(total[k] - left[k]);
     }
     return kEntropy ? a - XLogX(left[0]) + (b - XLogX(rest)) : a / left[0] + b / rest;
+  }
+  bool MayBeat(const Sums& left, const Sums& total, double bound) const {
+    return Score(left, total) >= bound;
   }
   double Value(const Sums& sums) const {
     double a = 0;

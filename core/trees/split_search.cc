@@ -10,13 +10,14 @@ namespace trainyard {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kRatioTolerance = 1e-12;     // gain ratios closer than this are equal
+constexpr double kRounding = 1e-13;           // more than the scores' own
 constexpr int64_t kBlock = int64_t{1} << 18;  // entries between questions to the stop token
 
 // The best candidate so far. `cut` is the number of present entries (numeric) or of ordered levels
 // (categorical) on the left; in a one-against-rest search it is the number of the level.
 struct BestCut {
   double score = -kInfinity;
+  double bound = -kInfinity;  // a better one scores at least this
   double left_weight = 0;
   int64_t cut = -1;
   bool missing_left = false;
@@ -168,12 +169,15 @@ class SearcherOf final : public SplitSearcher {
 
   void Consider(const Node& node, const Sums& left, int64_t left_rows, int64_t cut,
                 bool missing_left, BestCut& best) const {
+    if (!criterion_.MayBeat(left, node.total, best.bound)) return;
     if (left_rows < node.limits.min_rows || node.rows - left_rows < node.limits.min_rows) return;
     const double right_weight = node.total[0] - left[0];
     if (left[0] < node.limits.min_weight || right_weight < node.limits.min_weight) return;
     if (!(left[0] > 0) || !(right_weight > 0)) return;
     const double score = criterion_.Score(left, node.total);
-    if (score > best.score + node.tolerance) best = {score, left[0], cut, missing_left};
+    if (!(score > best.score + node.tolerance)) return;
+    const double bound = score + node.tolerance;
+    best = {score, bound - kRounding * std::abs(bound), left[0], cut, missing_left};
   }
 
   // Scores all cuts between distinct values with the missing rows on one side; with them on the
@@ -182,7 +186,8 @@ class SearcherOf final : public SplitSearcher {
                    BestCut& best) const {
     Sums left = missing_left ? node.missing : criterion_.Zero();
     const int64_t offset = missing_left ? node.missing_rows() : 0;
-    const int64_t last = missing_left || node.missing_rows() == 0 ? node.present - 1 : node.present;
+    const int64_t cuts = missing_left || node.missing_rows() == 0 ? node.present - 1 : node.present;
+    const int64_t last = std::clamp<int64_t>(node.rows - offset - node.limits.min_rows, 0, cuts);
     const int64_t first_cut = std::clamp<int64_t>(node.limits.min_rows - offset - 1, 0, last);
     for (int64_t i = 0; i < first_cut; ++i) criterion_.Add(left, entries[i].row);
     for (int64_t block = first_cut; block < last; block += kBlock) {
@@ -202,12 +207,9 @@ class SearcherOf final : public SplitSearcher {
     if (node.missing_rows() > 0) ScanNumbers(segment.entries.data(), node, true, stop, best);
     if (best.cut < 0) return {};
     Split split = MakeSplit(segment.feature, node, best);
-    const uint32_t lower = segment.entries[static_cast<size_t>(best.cut - 1)].rank;
-    split.last_left_rank = lower;
-    split.threshold = kInfinity;
+    split.last_left_rank = segment.entries[static_cast<size_t>(best.cut - 1)].rank;
     if (best.cut < node.present) {
-      const uint32_t upper = segment.entries[static_cast<size_t>(best.cut)].rank;
-      split.threshold = MidpointThreshold(segment.values[lower], segment.values[upper]);
+      split.first_right_rank = segment.entries[static_cast<size_t>(best.cut)].rank;
     }
     return split;
   }
@@ -234,13 +236,9 @@ class SearcherOf final : public SplitSearcher {
     if (best.cut < 0) return {};
     Split split = MakeSplit(feature.feature, node, best);
     split.last_left_rank = feature.least + static_cast<uint32_t>(best.cut);
-    split.threshold = kInfinity;
     size_t upper = static_cast<size_t>(best.cut) + 1;
     while (upper < bins.size() && bins[upper].rows == 0) ++upper;
-    if (upper < bins.size()) {
-      split.threshold = MidpointThreshold(feature.values[split.last_left_rank],
-                                          feature.values[feature.least + upper]);
-    }
+    if (upper < bins.size()) split.first_right_rank = feature.least + static_cast<uint32_t>(upper);
     return split;
   }
 
@@ -375,15 +373,6 @@ std::unique_ptr<SplitSearcher> MakeRegressionSearcher(const NodeRows& rows) {
   return std::make_unique<SearcherOf<SquaredErrorOfMany<kWeighted>>>(rows);
 }
 
-// Bits that it takes to say on which side a row is, times the node's weight.
-double SplitInformation(const Split& split, double node_weight) {
-  double information = 0;
-  for (const double side : {split.left_weight, node_weight - split.left_weight}) {
-    if (side > 0) information -= side * std::log2(side / node_weight);
-  }
-  return information;
-}
-
 }  // namespace
 
 std::unique_ptr<SplitSearcher> MakeSplitSearcher(const NodeRows& rows) {
@@ -392,35 +381,6 @@ std::unique_ptr<SplitSearcher> MakeSplitSearcher(const NodeRows& rows) {
                                : MakeClassSearcher<ManyClasses>(rows);
   }
   return rows.weighted() ? MakeRegressionSearcher<true>(rows) : MakeRegressionSearcher<false>(rows);
-}
-
-int ChooseSplit(v1::CartOptions::Criterion criterion, std::span<const Split> splits,
-                double node_weight, double tolerance) {
-  const bool by_ratio = criterion == v1::CartOptions::CRITERION_GAIN_RATIO;
-  double sum = 0;
-  double count = 0;
-  for (const Split& split : splits) {
-    sum += split.found() ? split.decrease : 0;
-    count += split.found() ? 1 : 0;
-  }
-  const double least = by_ratio ? sum / std::max(count, 1.0) - tolerance : -kInfinity;
-  int best = -1;
-  double best_score = 0;
-  for (size_t i = 0; i < splits.size(); ++i) {
-    if (!splits[i].found() || splits[i].decrease < least) continue;
-    const double score = by_ratio ? splits[i].decrease / SplitInformation(splits[i], node_weight)
-                                  : splits[i].decrease;
-    const double slack = by_ratio ? kRatioTolerance : tolerance;
-    if (best >= 0 && score <= best_score + slack) continue;
-    best = static_cast<int>(i);
-    best_score = score;
-  }
-  return best;
-}
-
-double MidpointThreshold(double lower, double upper) {
-  const double midpoint = lower / 2 + upper / 2;
-  return midpoint >= lower && midpoint < upper ? midpoint : lower;
 }
 
 }  // namespace trainyard

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 #include <vector>
@@ -18,14 +19,19 @@ struct SplitLimits {
   double min_weight = 0;
 };
 
-// A split of a node. Rows go left by `left_levels` when that is not empty, else by `threshold`.
+// A rank above all others.
+inline constexpr uint32_t kNoRank = std::numeric_limits<uint32_t>::max();
+
+// A split of a node. Rows go left by `left_levels` when that is not empty, else by rank; searches
+// leave the threshold to be filled in for the split that is chosen.
 struct Split {
   int32_t feature = -1;  // -1: there is none
   double decrease = 0;   // N(t) i(t) - N(a) i(a) - N(b) i(b), in units of stored targets
   double left_weight = 0;
   double threshold = 0;
-  uint32_t last_left_rank = 0;  // numeric: rows of rank <= this go left
-  bool saw_missing = false;     // whether the node has missing values of the feature
+  uint32_t last_left_rank = 0;          // numeric: rows of rank <= this go left
+  uint32_t first_right_rank = kNoRank;  // numeric: next in the node; kNoRank: only missing rows
+  bool saw_missing = false;             // whether the node has missing values of the feature
   bool missing_left = false;
   std::vector<int32_t> left_levels;
 
@@ -38,7 +44,6 @@ struct FeatureSegment {
   std::span<const OrderEntry> entries;
   uint32_t missing_rank = 0;
   bool categorical = false;
-  std::span<const double> values;  // by rank; numeric features only
 };
 
 // The ranks of a node's rows by a feature, in node order; where there are missing values they have
@@ -52,7 +57,6 @@ struct FeatureRanks {
   int64_t missing_rows = 0;
   uint32_t missing_rank = 0;
   bool categorical = false;
-  std::span<const double> values;  // by rank; numeric features only
 
   bool constant() const {
     return missing_rows == range.size() || (missing_rows == 0 && least == greatest);
@@ -79,7 +83,7 @@ class SplitSearcher {
 
   // The split between the present rows of rank <= `last_left_rank` and the others, the missing rows
   // on the side that scores better (the right one where they are equal); none where the limits
-  // forbid it. Sets no threshold and no levels.
+  // forbid it. Sets no levels.
   virtual Split ScoreCut(const FeatureRanks& feature, uint32_t last_left_rank,
                          std::span<const double> totals, const SplitLimits& limits,
                          double tolerance) const = 0;
@@ -94,6 +98,10 @@ std::unique_ptr<SplitSearcher> MakeSplitSearcher(const NodeRows& rows);
 // not count. -1: there is none.
 int ChooseSplit(v1::CartOptions::Criterion criterion, std::span<const Split> splits,
                 double node_weight, double tolerance);
+
+// The threshold of a numeric split, `values` being those of its feature by rank: infinity where
+// only missing rows go right.
+double ThresholdOf(const Split& split, std::span<const double> values);
 
 // Threshold between neighbouring distinct values: the midpoint, or `lower` where it rounds to
 // `upper` (or where there is no midpoint, between infinities).

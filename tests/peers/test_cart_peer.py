@@ -18,6 +18,8 @@ def make_set(seed, kind, rows=400, features=5, weighted=False):
         weights /= weights.mean()
     if kind == "regression":
         y = signal
+    elif kind == "counts":
+        y = random.poisson(np.exp(0.3 * signal)).astype(float)
     elif kind == "outputs":
         y = np.column_stack([signal, x[:, 3] * 5 + random.normal(size=rows)])
     else:
@@ -136,6 +138,15 @@ class CartPeerTest(unittest.TestCase):
         self.compare_all(kinds, 1, min_samples_split=30, min_samples_leaf=6)
         self.compare_all(kinds, 1, min_weight_fraction_leaf=0.03)
         self.compare_all(kinds, 1, min_impurity_decrease=0.01, min_samples_leaf=6)
+
+    def test_poisson(self):
+        # Counts take few values, so that splits of small nodes often gain the same.
+        self.compare_all(("counts",), 0.8, criterion="poisson", min_samples_leaf=12)
+
+    def test_cost_complexity(self):
+        kinds = ("regression", "outputs")
+        for alpha in (0.005, 0.02, 0.1):
+            self.compare_all(kinds, 1, min_samples_leaf=6, ccp_alpha=alpha)
 
     def test_full_regression(self):
         # Most of the nodes hold two or three rows, which several features divide alike.

@@ -1,6 +1,7 @@
 #include "core/trees/boosting/boosted_tree.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -17,14 +18,14 @@ struct NodeSums {
 };
 
 NodeSums SumNodes(std::span<const HistogramNode> nodes, const RowPartition& partition,
-                  const TreeStatistics& statistics, ThreadPool& pool) {
+                  const TreeStatistics& statistics, ThreadPool& pool, StopToken& stop) {
   NodeSums sums;
   sums.gradient.resize(nodes.size());
   sums.hessian.resize(nodes.size());
   sums.weight.resize(nodes.size());
   pool.Run(static_cast<int64_t>(nodes.size()), [&](int64_t index, int) {
     const size_t t = static_cast<size_t>(index);
-    if (!nodes[t].is_leaf()) return;
+    if (!nodes[t].is_leaf() || stop.Ask()) return;
     double gradient = 0;
     double hessian = 0;
     double weight = 0;
@@ -52,11 +53,12 @@ NodeSums SumNodes(std::span<const HistogramNode> nodes, const RowPartition& part
 // The statistic of every node before monotone bounds and the learning rate.
 std::vector<double> NodeValues(std::span<const HistogramNode> nodes, const RowPartition& partition,
                                const NodeSums& sums, const TreeStatistics& statistics,
-                               ThreadPool& pool) {
+                               ThreadPool& pool, StopToken& stop) {
   std::vector<double> values(nodes.size());
   if (statistics.loss.uses_residuals()) {
     pool.Run(static_cast<int64_t>(nodes.size()), [&](int64_t index, int) {
       const size_t t = static_cast<size_t>(index);
+      if (stop.Ask()) return;
       values[t] =
           statistics.loss.NodeValue(statistics.data, partition.rows(nodes[t].begin, nodes[t].end));
     });
@@ -119,9 +121,10 @@ void AppendSplit(const BinnedFeatures& features, const HistogramNode& node, doub
 }  // namespace
 
 Tree FinishTree(const BinnedFeatures& features, std::span<const HistogramNode> nodes,
-                const RowPartition& partition, const TreeStatistics& statistics, ThreadPool& pool) {
-  const NodeSums sums = SumNodes(nodes, partition, statistics, pool);
-  std::vector<double> values = NodeValues(nodes, partition, sums, statistics, pool);
+                const RowPartition& partition, const TreeStatistics& statistics, ThreadPool& pool,
+                StopToken& stop) {
+  const NodeSums sums = SumNodes(nodes, partition, statistics, pool, stop);
+  std::vector<double> values = NodeValues(nodes, partition, sums, statistics, pool, stop);
   for (double& value : values) value *= statistics.learning_rate;
   HoldMonotone(nodes, statistics.directions, values);
   Tree tree;
@@ -157,10 +160,15 @@ Tree FinishTree(const BinnedFeatures& features, std::span<const HistogramNode> n
 absl::StatusOr<CodeWalker> CodeWalker::Make(const Tree& tree, const BinnedFeatures& features) {
   CodeWalker walker;
   walker.nodes_.resize(tree.feature.size());
+  walker.depth_ = tree.depth();
   for (int t = 0; t < tree.node_count(); ++t) {
-    if (tree.is_leaf(t)) continue;
     const size_t i = static_cast<size_t>(t);
     Node& node = walker.nodes_[i];
+    if (tree.is_leaf(t)) {
+      node.codes = features.block_count() > 0 ? features.block(0) : nullptr;
+      node.children[0] = node.children[1] = t;
+      continue;
+    }
     const int feature = tree.feature[i];
     if (feature >= features.feature_count() ||
         features.categorical(feature) != tree.is_categorical(t)) {
@@ -169,8 +177,8 @@ absl::StatusOr<CodeWalker> CodeWalker::Make(const Tree& tree, const BinnedFeatur
     }
     node.codes = features.block(feature / BinnedFeatures::kBlockFeatures);
     node.shift = 8 * (feature % BinnedFeatures::kBlockFeatures);
-    node.left = tree.left[i];
-    node.right = tree.right[i];
+    node.children[0] = tree.right[i];
+    node.children[1] = tree.left[i];
     if (tree.missing_left[i] != 0) {
       node.left_codes.Insert(static_cast<size_t>(features.missing_code(feature)));
     }
@@ -198,6 +206,25 @@ absl::StatusOr<CodeWalker> CodeWalker::Make(const Tree& tree, const BinnedFeatur
     }
   }
   return walker;
+}
+
+void CodeWalker::FindLeaves(std::span<const uint32_t> rows, int32_t* leaves) const {
+  constexpr size_t kLanes = 8;
+  for (size_t first = 0; first < rows.size(); first += kLanes) {
+    const size_t lanes = std::min(kLanes, rows.size() - first);
+    std::array<uint32_t, kLanes> row;
+    row.fill(rows[first]);
+    std::copy_n(rows.begin() + static_cast<ptrdiff_t>(first), lanes, row.begin());
+    std::array<int32_t, kLanes> at{};
+    for (int level = 0; level < depth_; ++level) {
+      for (size_t i = 0; i < kLanes; ++i) {
+        const Node& node = nodes_[static_cast<size_t>(at[i])];
+        const size_t code = node.codes[row[i]] >> node.shift & 0xFF;
+        at[i] = node.children[node.left_codes.Contains(code) ? 1 : 0];
+      }
+    }
+    std::copy_n(at.begin(), lanes, leaves + first);
+  }
 }
 
 }  // namespace trainyard

@@ -241,14 +241,15 @@ void Fit::ComputeGradients(int output, std::span<const uint32_t> rows) {
 Tree Fit::GrowTree(int output, std::span<const uint32_t> rows, std::span<const int32_t> features) {
   ComputeGradients(output, rows);
   const std::span<const double> hessians = hessians_.empty() ? data_.weights : hessians_;
-  packed_.Pack(gradients_, hessians, rows, pool_);
+  packed_.Pack(gradients_, hessians, rows, pool_, stop_);
+  if (stop_.stopped()) return {};
   const std::vector<HistogramNode>& nodes = grower_.Grow(packed_, rows, features);
   if (stop_.stopped()) return {};
   const ScoredRows scored = Scored();
   Tree tree = FinishTree(data_.features, nodes, grower_.partition(),
                          {*loss_, scored, gradients_, hessians_, options_.l2(),
                           options_.learning_rate(), data_.directions},
-                         pool_);
+                         pool_, stop_);
   if (options_.shrinkage_mode() == v1::BoostingOptions::SHRINKAGE_MODE_IN_LOOP) {
     Shrink(setup_.scheme, setup_.lambda, tree);
   }
@@ -259,7 +260,7 @@ void Fit::AddToPartition(const Tree& tree, double* scores) {
   const std::vector<HistogramNode>& nodes = grower_.nodes();
   pool_.Run(static_cast<int64_t>(nodes.size()), [&](int64_t index, int) {
     const HistogramNode& node = nodes[static_cast<size_t>(index)];
-    if (!node.is_leaf()) return;
+    if (!node.is_leaf() || stop_.Ask()) return;
     const double value = tree.value[static_cast<size_t>(index)];
     for (const uint32_t row : grower_.partition().rows(node.begin, node.end)) {
       scores[row] += value;
@@ -271,8 +272,11 @@ absl::Status Fit::AddByWalking(const Tree& tree, std::span<const uint32_t> rows,
   if (rows.empty()) return absl::OkStatus();
   TY_ASSIGN_OR_RETURN(const CodeWalker walker, CodeWalker::Make(tree, data_.features));
   SumInBlocks(rows.size(), pool_, [&](size_t begin, size_t end) {
+    if (stop_.Ask()) return 0.0;
+    std::vector<int32_t> leaves(end - begin);
+    walker.FindLeaves(rows.subspan(begin, end - begin), leaves.data());
     for (size_t i = begin; i < end; ++i) {
-      scores[rows[i]] += tree.value[static_cast<size_t>(walker.FindLeaf(rows[i]))];
+      scores[rows[i]] += tree.value[static_cast<size_t>(leaves[i - begin])];
     }
     return 0.0;
   });

@@ -43,8 +43,8 @@ struct BoostingRound {
 
 // What a fit asks of and tells its owner. Each may be empty.
 struct BoostingHooks {
-  // Not OK: the fit stops and returns this status. Called from any thread at least every 50 ms (but
-  // for a single sort or selection over the rows of a node, 1 s per 30 million rows).
+  // Not OK: the fit stops and returns this status. Called from any thread, at least every 50 ms up
+  // to several million rows: a single pass over the rows of a node is not interrupted.
   std::function<absl::Status()> check;
   // Called after each new round by the calling thread with the round's trees, one per output, which
   // are valid during the call. Not OK: the fit stops and returns this status.

@@ -29,8 +29,10 @@ struct ScoredRows {
 };
 
 // One loss l(y, s) of a row's target and raw scores; sums over rows are weighted. Below, g and h
-// are the first and second derivative by one score, times the weight. A round calls Prepare, then
-// Gradients for each output; scores of outputs whose gradients were taken may change in between.
+// are the first and second derivative by one score, times the weight (of the squared error half of
+// both; the second of softmax with K classes times K / (K - 1); the second of losses with kinks 1).
+// A round calls Prepare, then Gradients for each output; scores of outputs whose gradients were
+// taken may change in between.
 class BoostingLoss {
  public:
   virtual ~BoostingLoss() = default;

@@ -21,6 +21,45 @@ std::vector<uint32_t> PositiveRows(std::span<const uint32_t> rows,
   return kept;
 }
 
+// Trees and rows that are taken together, so that both stay in the cache.
+constexpr size_t kTreesAtOnce = 64;
+constexpr size_t kRowsAtOnce = 256;
+
+struct PathTree {
+  CodeWalker walker;
+  std::vector<double> values;  // [node][strength]
+  size_t output;
+};
+
+// Adds the trees' values for rows [begin, end) to scores [strength][output][row]; in between the
+// scores of a row lie together.
+void AddTrees(std::span<const PathTree> trees, std::span<const uint32_t> rows, size_t begin,
+              size_t end, size_t strengths, size_t outputs, std::span<double> scores) {
+  std::vector<double> own((end - begin) * outputs * strengths);
+  const auto for_each_score = [&](const auto& visit) {
+    for (size_t s = 0; s < strengths; ++s) {
+      for (size_t k = 0; k < outputs; ++k) {
+        double* const row_scores = scores.data() + (s * outputs + k) * rows.size();
+        for (size_t r = begin; r < end; ++r) {
+          visit(row_scores[r], own[((r - begin) * outputs + k) * strengths + s]);
+        }
+      }
+    }
+  };
+  for_each_score([](const double& score, double& copy) { copy = score; });
+  std::vector<int32_t> leaves(end - begin);
+  for (const PathTree& tree : trees) {
+    tree.walker.FindLeaves(rows.subspan(begin, end - begin), leaves.data());
+    for (size_t r = begin; r < end; ++r) {
+      const size_t leaf = static_cast<size_t>(leaves[r - begin]);
+      const double* const values = tree.values.data() + leaf * strengths;
+      double* const sums = own.data() + ((r - begin) * outputs + tree.output) * strengths;
+      for (size_t s = 0; s < strengths; ++s) sums[s] += values[s];
+    }
+  }
+  for_each_score([](double& score, const double& copy) { score = copy; });
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<double>> ShrinkagePathScores(
@@ -28,33 +67,32 @@ absl::StatusOr<std::vector<double>> ShrinkagePathScores(
     ShrinkageScheme scheme, std::span<const double> lambdas, ThreadPool& pool,
     const std::function<absl::Status()>& check) {
   const size_t outputs = static_cast<size_t>(ensemble.outputs);
+  const size_t strengths = lambdas.size();
   StopToken stop(check);
-  std::vector<double> scores(lambdas.size() * outputs * rows.size());
-  const auto part = [&](size_t strength, size_t output) {
-    return scores.data() + (strength * outputs + output) * rows.size();
-  };
-  for (size_t s = 0; s < lambdas.size(); ++s) {
-    for (size_t k = 0; k < outputs; ++k) {
-      std::fill_n(part(s, k), rows.size(), ensemble.base.empty() ? 0.0 : ensemble.base[k]);
-    }
+  std::vector<double> scores(strengths * outputs * rows.size());
+  for (size_t i = 0; i < scores.size() && !ensemble.base.empty(); ++i) {
+    scores[i] = ensemble.base[i / rows.size() % outputs];
   }
-  for (size_t i = 0; i < ensemble.trees.size(); ++i) {
-    if (stop.Ask()) return stop.status();
-    const Tree& tree = ensemble.trees[i];
-    const size_t output =
-        ensemble.tree_output.empty() ? 0 : static_cast<size_t>(ensemble.tree_output[i]);
-    TY_ASSIGN_OR_RETURN(const CodeWalker walker, CodeWalker::Make(tree, features));
-    const std::vector<double> values = ShrinkagePath(tree, scheme, lambdas);
-    SumInBlocks(rows.size(), pool, [&](size_t begin, size_t end) {
-      for (size_t r = begin; r < end; ++r) {
-        const size_t leaf = static_cast<size_t>(walker.FindLeaf(rows[r]));
-        for (size_t s = 0; s < lambdas.size(); ++s) {
-          part(s, output)[r] += values[leaf * lambdas.size() + s];
-        }
-      }
-      return 0.0;
+  for (size_t first = 0; first < ensemble.trees.size(); first += kTreesAtOnce) {
+    const size_t count = std::min(kTreesAtOnce, ensemble.trees.size() - first);
+    std::vector<PathTree> trees;
+    for (size_t i = first; i < first + count; ++i) {
+      if (stop.Ask()) return stop.status();
+      const size_t output =
+          ensemble.tree_output.empty() ? 0 : static_cast<size_t>(ensemble.tree_output[i]);
+      TY_ASSIGN_OR_RETURN(CodeWalker walker, CodeWalker::Make(ensemble.trees[i], features));
+      trees.push_back(
+          {std::move(walker), ShrinkagePath(ensemble.trees[i], scheme, lambdas), output});
+    }
+    const size_t tasks = (rows.size() + kRowsAtOnce - 1) / kRowsAtOnce;
+    pool.Run(static_cast<int64_t>(tasks), [&](int64_t task, int) {
+      if (stop.Ask()) return;
+      const size_t begin = static_cast<size_t>(task) * kRowsAtOnce;
+      AddTrees(trees, rows, begin, std::min(begin + kRowsAtOnce, rows.size()), strengths, outputs,
+               scores);
     });
   }
+  if (stop.stopped()) return stop.status();
   return scores;
 }
 

@@ -20,9 +20,10 @@ int64_t Round(double value) { return static_cast<int64_t>(value + std::copysign(
 }  // namespace
 
 void PackedGradients::Pack(std::span<const double> gradients, std::span<const double> hessians,
-                           std::span<const uint32_t> rows, ThreadPool& pool) {
+                           std::span<const uint32_t> rows, ThreadPool& pool, StopToken& stop) {
   const double gradient_sum = SumInBlocks(rows.size(), pool, [&](size_t begin, size_t end) {
     double sum = 0;
+    if (stop.Ask()) return sum;
     for (size_t i = begin; i < end; ++i) sum += std::abs(gradients[rows[i]]);
     return sum;
   });
@@ -43,6 +44,7 @@ void PackedGradients::Pack(std::span<const double> gradients, std::span<const do
   const int row_bits = format.row_bits;
   words.resize(gradients.size() * static_cast<size_t>(format.words));
   SumInBlocks(rows.size(), pool, [&](size_t begin, size_t end) {
+    if (stop.Ask()) return 0.0;
     for (size_t i = begin; i < end; ++i) {
       const size_t row = rows[i];
       const int64_t gradient = Round(gradients[row] * gradient_scale);

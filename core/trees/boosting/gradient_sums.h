@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "core/trees/stop_token.h"
 #include "core/trees/thread_pool.h"
 
 namespace trainyard {
@@ -22,7 +23,7 @@ struct GradientSums {
 //   one word (h = 1 for all rows):  round(g / unit) * 2^b + 1
 //   two words:                      round(g / unit) and round(h / unit') * 2^b + 1
 // The units are powers of two so small that no sum over the rows overflows: the unit of g is about
-// 2^(b - 61) times the sum of |g|, for 100 000 rows 2^-28 times the mean of |g|.
+// 2^(b - 61) times the sum of |g|, for 100 000 rows 2^-27 times the mean of |g|.
 struct GradientFormat {
   int words = 1;
   int row_bits = 1;
@@ -30,13 +31,19 @@ struct GradientFormat {
   double hessian_unit = 1;
 
   GradientSums Unpack(const int64_t* sum) const {
-    if (words == 1) {
+    return words == 1 ? Unpack<1>(sum) : Unpack<2>(sum);
+  }
+  // The same where the number of words is known.
+  template <int kWords>
+  GradientSums Unpack(const int64_t* sum) const {
+    if constexpr (kWords == 1) {
       const int64_t rows = sum[0] & RowMask();
       return {static_cast<double>(sum[0] >> row_bits) * gradient_unit, static_cast<double>(rows),
               rows};
+    } else {
+      return {static_cast<double>(sum[0]) * gradient_unit,
+              static_cast<double>(sum[1] >> row_bits) * hessian_unit, sum[1] & RowMask()};
     }
-    return {static_cast<double>(sum[0]) * gradient_unit,
-            static_cast<double>(sum[1] >> row_bits) * hessian_unit, sum[1] & RowMask()};
   }
   int64_t RowMask() const { return (int64_t{1} << row_bits) - 1; }
 };
@@ -48,9 +55,9 @@ struct PackedGradients {
 
   // Packs the gradients of `rows` (indices). `hessians` is empty where all are 1. The sums that
   // decide on the units are taken in blocks of fixed size, so the result does not depend on the
-  // threads. At most 2^26 rows.
+  // threads. At most 2^26 rows. Meaningless once `stop` is set.
   void Pack(std::span<const double> gradients, std::span<const double> hessians,
-            std::span<const uint32_t> rows, ThreadPool& pool);
+            std::span<const uint32_t> rows, ThreadPool& pool, StopToken& stop);
 };
 
 // Sum over blocks of fixed size of `sum_of(begin, end)`, blocks added in order; blocks run on the

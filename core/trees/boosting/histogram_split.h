@@ -67,8 +67,10 @@ inline double NewtonStep(const GradientSums& sums, double l2) {
 //
 // Numbers: every cut between codes that both have rows of the node, missing values tried on both
 // sides, and on a side of their own; equal gains go to missing values on the right, then to the
-// lowest cut. Categories: the levels that the node has, in order of G / (H + smoothing); each cut
-// of that order, either end going left, the levels without a bin of their own always right.
+// lowest cut. Where bins between the sides have no rows of the node, the threshold is the bin's end
+// nearest to their middle.
+// Categories: the levels that the node has, in order of G / (H + smoothing); each cut of that
+// order, either end going left, the levels without a bin of their own always right.
 HistogramSplit FindHistogramSplit(const BinnedFeatures& features, int32_t feature,
                                   const GradientFormat& format, const int64_t* sums,
                                   const GradientSums& node, const SplitRules& rules,

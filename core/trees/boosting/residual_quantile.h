@@ -12,7 +12,8 @@ struct WeightedValue {
 };
 
 // The least value whose weight, together with that of all lesser ones, is at least `level` (0 to 1)
-// of the total; 0 for no values. Reorders the values. Linear on average.
+// of the total; 0 for no values. Leaves the
+// values in any order. Linear on average.
 double LowerQuantile(std::span<double> values, double level);
 // The same with weights: equal to the above where each weight is the number of times that the value
 // is repeated there. O(n log n).

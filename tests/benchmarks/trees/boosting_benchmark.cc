@@ -27,8 +27,7 @@ struct Friedman1 {
   std::vector<int64_t> table_rows;
   std::vector<uint32_t> rows;
 
-  Friedman1()
-      : x(kFeatures, std::vector<double>(kRows)), y(kRows), table_rows(kRows), rows(kRows) {
+  Friedman1() : x(kFeatures, std::vector<double>(kRows)), y(kRows), table_rows(kRows), rows(kRows) {
     std::mt19937_64 random(1);
     std::uniform_real_distribution<float> uniform(0, 1);
     std::normal_distribution<double> noise(0, 1);
@@ -152,7 +151,7 @@ void RootHistogram(benchmark::State& state) {
   std::iota(chosen.begin(), chosen.end(), 0);
   std::vector<double> hessians(state.range(0) == 2 ? kRows : 0, 0.25);
   PackedGradients gradients;
-  gradients.Pack(data.y, hessians, data.rows, pool);
+  gradients.Pack(data.y, hessians, data.rows, pool, stop);
   const HistogramLayout layout(features, chosen, gradients.format.words);
   std::vector<int64_t> histogram(layout.size());
   HistogramBuilder builder(features, pool, stop);
@@ -179,11 +178,9 @@ void LambdaPath(benchmark::State& state) {
   const BoostingResult result = Boost(features, loss, pool);
   const std::vector<double> lambdas = {0, 0.1, 1, 10, 25, 50, 100, 200, 500};
   for (auto _ : state) {
-    benchmark::DoNotOptimize(
-        ShrinkagePathLosses(result.ensemble,
-                            {features, TreeTarget::Regression(data.y), {}, data.rows, data.rows, {}},
-                            Options(loss), v1::HierarchicalShrinkageSpec::SCHEME_HIERARCHICAL,
-                            lambdas, pool, {}));
+    benchmark::DoNotOptimize(ShrinkagePathLosses(
+        result.ensemble, {features, TreeTarget::Regression(data.y), {}, data.rows, data.rows, {}},
+        Options(loss), v1::HierarchicalShrinkageSpec::SCHEME_HIERARCHICAL, lambdas, pool, {}));
   }
 }
 BENCHMARK(LambdaPath)->Unit(benchmark::kMillisecond)->MeasureProcessCPUTime()->UseRealTime();

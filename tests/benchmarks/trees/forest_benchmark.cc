@@ -6,6 +6,8 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
@@ -20,8 +22,6 @@
 
 namespace trainyard {
 namespace {
-
-constexpr int kTrees = 100;
 
 struct Data {
   std::vector<std::vector<double>> x;
@@ -86,7 +86,7 @@ void FitForest(benchmark::State& state, const Data& data, v1::ForestOptions::Kin
   cart.set_min_samples_leaf(1);
   v1::ForestOptions options;
   options.set_kind(kind);
-  options.set_tree_count(kTrees);
+  options.set_tree_count(static_cast<int32_t>(state.range(1)));
   options.set_max_samples(1);
   options.set_oob(oob);
   std::vector<int64_t> table_rows(data.rows());
@@ -97,14 +97,28 @@ void FitForest(benchmark::State& state, const Data& data, v1::ForestOptions::Kin
   const OobRequest request = {v1::HierarchicalShrinkageSpec::SCHEME_HIERARCHICAL,
                               {0, 0.1, 1, 10, 25, 50, 100, 200, 500}};
   double leaves = 0;
+  // The longest time between two questions whether to go on: one cancelled waits so long at most.
+  using Clock = std::chrono::steady_clock;
+  std::atomic<Clock::rep> asked = Clock::now().time_since_epoch().count();
+  std::atomic<Clock::rep> longest = 0;
+  ForestHooks hooks;
+  hooks.check = [&] {
+    const Clock::rep now = Clock::now().time_since_epoch().count();
+    const Clock::rep gap = now - asked.exchange(now);
+    if (gap > longest) longest = gap;
+    return absl::OkStatus();
+  };
   for (auto _ : state) {
     const auto features = PresortedFeatures::Build(columns, table_rows, pool, {});
+    asked = Clock::now().time_since_epoch().count();
     const auto forest =
-        GrowForest({*features, data.target(), {}, rows}, cart, options, request, 1, {}, pool, {});
+        GrowForest({*features, data.target(), {}, rows}, cart, options, request, 1, {}, pool, hooks);
     leaves = 0;
     for (const Tree& tree : forest->trees) leaves += tree.leaf_count();
   }
   state.counters["leaves"] = leaves;
+  state.counters["longest_gap_ms"] =
+      std::chrono::duration<double, std::milli>(Clock::duration(longest)).count();
 }
 
 const Data& Friedman1() {
@@ -134,7 +148,8 @@ void ExtraTreesOfCredit(benchmark::State& state) {
 }
 
 void Configure(benchmark::internal::Benchmark* benchmark) {
-  benchmark->ArgName("threads")->Arg(2)->Iterations(1)->Unit(benchmark::kMillisecond);
+  benchmark->ArgNames({"threads", "trees"})->Args({2, 100})->Args({1, 10});
+  benchmark->Iterations(1)->Unit(benchmark::kMillisecond);
   benchmark->MeasureProcessCPUTime()->UseRealTime();
 }
 BENCHMARK(RandomForestOfFriedman1)->Apply(Configure);

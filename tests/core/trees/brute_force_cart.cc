@@ -16,8 +16,9 @@ constexpr double kTie = 1e-11;
 
 class Checker {
  public:
-  Checker(const Tree& tree, const TrainingSet& set, const v1::CartOptions& options)
-      : tree_(tree), set_(set), options_(options), columns_(set.columns()) {
+  Checker(const Tree& tree, const TrainingSet& set, const v1::CartOptions& options,
+          RightSplit right)
+      : tree_(tree), set_(set), options_(options), right_(right), columns_(set.columns()) {
     for (size_t row = 0; row < set.rows; ++row) {
       if (set.WeightOf(row) > 0) all_.push_back(row);
     }
@@ -65,12 +66,14 @@ class Checker {
     const size_t width = mean.size();
     double impurity = 0;
     if (set_.classification()) {
-      const bool entropy = options_.criterion() == v1::CartOptions::CRITERION_ENTROPY;
+      const bool entropy = options_.criterion() == v1::CartOptions::CRITERION_ENTROPY ||
+                           options_.criterion() == v1::CartOptions::CRITERION_GAIN_RATIO;
       for (const double p : mean) {
         if (p > 0) impurity += entropy ? -p * std::log2(p) : p * (1 - p);
       }
       return impurity;
     }
+    if (IsPoisson()) return HalfDeviance(rows, mean);
     for (const size_t row : rows) {
       for (size_t k = 0; k < width; ++k) {
         const double difference = set_.values[row * width + k] - mean[k];
@@ -78,6 +81,67 @@ class Checker {
       }
     }
     return impurity / Weight(rows) / static_cast<double>(width);
+  }
+
+  bool IsPoisson() const { return options_.criterion() == v1::CartOptions::CRITERION_POISSON; }
+
+  double HalfDeviance(const Rows& rows, const std::vector<double>& mean) const {
+    const size_t width = mean.size();
+    double deviance = 0;
+    for (const size_t row : rows) {
+      for (size_t k = 0; k < width; ++k) {
+        const double value = set_.values[row * width + k];
+        deviance += set_.WeightOf(row) * (mean[k] - value);
+        if (value > 0) deviance += set_.WeightOf(row) * value * std::log(value / mean[k]);
+      }
+    }
+    return deviance / Weight(rows) / static_cast<double>(width);
+  }
+
+  // Poisson deviance allows no side whose targets are all 0, unless those of the node are.
+  bool LeavesSumOfZero(const Rows& rows, const Rows (&sides)[2]) const {
+    if (!IsPoisson()) return false;
+    const std::vector<double> mean = Mean(rows);
+    for (const Rows& side : sides) {
+      const std::vector<double> own = Mean(side);
+      for (size_t k = 0; k < own.size(); ++k) {
+        if (own[k] == 0 && mean[k] > 0) return true;
+      }
+    }
+    return false;
+  }
+
+  // C4.5: every feature offers its first split of greatest gain; of those with at least the average
+  // gain the one of greatest gain per bit of division wins.
+  std::vector<Candidate> WithBestRatio(const Rows& rows,
+                                       const std::vector<Candidate>& candidates) const {
+    const double tolerance = kTie * Weight(rows) * Impurity(rows);
+    std::vector<Candidate> offers;
+    for (const Candidate& candidate : candidates) {
+      if (offers.empty() || offers.back().feature != candidate.feature) {
+        offers.push_back(candidate);
+      } else if (candidate.decrease > offers.back().decrease + tolerance) {
+        offers.back() = candidate;
+      }
+    }
+    double average = 0;
+    for (const Candidate& offer : offers) {
+      average += offer.decrease / static_cast<double>(offers.size());
+    }
+    const auto ratio = [&](const Candidate& offer) {
+      double left = 0;
+      for (size_t i = 0; i < rows.size(); ++i) left += offer.left[i] ? set_.WeightOf(rows[i]) : 0;
+      const double share = left / Weight(rows);
+      return offer.decrease / -(share * std::log2(share) + (1 - share) * std::log2(1 - share));
+    };
+    double best = -HUGE_VAL;
+    for (const Candidate& offer : offers) {
+      if (offer.decrease >= average - tolerance) best = std::max(best, ratio(offer));
+    }
+    std::erase_if(offers, [&](const Candidate& offer) {
+      return offer.decrease < average - tolerance || ratio(offer) < best - kTie * best;
+    });
+    return offers;
   }
 
   bool IsPure(const Rows& rows) const {
@@ -115,6 +179,7 @@ class Checker {
       if (static_cast<int64_t>(side.size()) < options_.min_samples_leaf()) return;
       if (Weight(side) < least) return;
     }
+    if (LeavesSumOfZero(rows, sides)) return;
     const double decrease = Weight(rows) * Impurity(rows) - Weight(sides[0]) * Impurity(sides[0]) -
                             Weight(sides[1]) * Impurity(sides[1]);
     const double tolerance = kTie * Weight(rows) * Impurity(rows);
@@ -176,7 +241,8 @@ class Checker {
         AddNumeric(static_cast<int32_t>(f), rows, candidates);
       }
     }
-    return candidates;
+    const bool by_ratio = options_.criterion() == v1::CartOptions::CRITERION_GAIN_RATIO;
+    return by_ratio ? WithBestRatio(rows, candidates) : candidates;
   }
 
   void CheckFigures(int node, const Rows& rows) const {
@@ -200,7 +266,8 @@ class Checker {
     for (const Candidate& candidate : candidates) best = std::max(best, candidate.decrease);
     if (!candidates.empty()) decreases_[static_cast<size_t>(node)] = best;
     if (tree_.is_leaf(node)) {
-      if (options_.max_leaf_nodes() == 0) {
+      // Where few features were drawn they may have allowed no split.
+      if (options_.max_leaf_nodes() == 0 && right_ != RightSplit::kBestOfItsFeature) {
         EXPECT_TRUE(candidates.empty()) << "node " << node << " could be split by " << best;
       }
       return;
@@ -225,14 +292,41 @@ class Checker {
     return std::find(levels.begin(), levels.end(), columns_[feature].codes[row]) != levels.end();
   }
 
+  // Whether the node divides its present rows like the candidate; the sides of a category have no
+  // order, and the missing rows are on the better one.
+  bool IsMade(int node, const Rows& rows, const Candidate& candidate) const {
+    const size_t feature = static_cast<size_t>(tree_.feature[static_cast<size_t>(node)]);
+    if (candidate.feature != static_cast<int32_t>(feature)) return false;
+    bool same = true;
+    bool flipped = columns_[feature].categorical;
+    for (size_t i = 0; i < rows.size(); ++i) {
+      const bool left = GoesLeft(node, rows[i]);
+      if (right_ == RightSplit::kAny && IsMissing(feature, rows[i])) continue;
+      same = same && left == candidate.left[i];
+      flipped = flipped && left != candidate.left[i];
+    }
+    return same || flipped;
+  }
+
   // The split is the first of the best ones; the sides of a category have no order.
   void CheckSplit(int node, const Rows& rows, const std::vector<Candidate>& candidates,
                   double best) const {
+    if (options_.criterion() == v1::CartOptions::CRITERION_GAIN_RATIO) best = -HUGE_VAL;
     const size_t t = static_cast<size_t>(node);
     const double tolerance = kTie * Weight(rows) * Impurity(rows);
+    if (right_ == RightSplit::kBestOfItsFeature || right_ == RightSplit::kAny) {
+      best = -HUGE_VAL;
+      for (const Candidate& candidate : candidates) {
+        const bool counts = candidate.feature == tree_.feature[t] &&
+                            (right_ != RightSplit::kAny || IsMade(node, rows, candidate));
+        if (counts) best = std::max(best, candidate.decrease);
+      }
+    }
     const auto first = std::find_if(candidates.begin(), candidates.end(), [&](const Candidate& c) {
+      if (right_ != RightSplit::kFirstBest && !IsMade(node, rows, c)) return false;
       return c.decrease >= best - tolerance;
     });
+    ASSERT_NE(first, candidates.end()) << "node " << node;
     ASSERT_EQ(tree_.feature[t], first->feature) << "node " << node;
     std::vector<bool> left;
     std::vector<bool> flipped;
@@ -244,7 +338,9 @@ class Checker {
     }
     if (!columns_[static_cast<size_t>(first->feature)].categorical) {
       EXPECT_EQ(left, first->left) << "node " << node;
-      EXPECT_DOUBLE_EQ(tree_.threshold[t], first->threshold) << "node " << node;
+      if (right_ != RightSplit::kAny) {
+        EXPECT_DOUBLE_EQ(tree_.threshold[t], first->threshold) << "node " << node;
+      }
       const size_t a = static_cast<size_t>(tree_.left[t]);
       const size_t b = static_cast<size_t>(tree_.right[t]);
       const bool missing_left =
@@ -290,6 +386,7 @@ class Checker {
   const Tree& tree_;
   const TrainingSet& set_;
   const v1::CartOptions& options_;
+  const RightSplit right_;
   const std::vector<FeatureColumn> columns_;
   Rows all_;
   double total_weight_ = 0;
@@ -298,8 +395,9 @@ class Checker {
 
 }  // namespace
 
-void ExpectIsCart(const Tree& tree, const TrainingSet& set, const v1::CartOptions& options) {
-  Checker(tree, set, options).Run();
+void ExpectIsCart(const Tree& tree, const TrainingSet& set, const v1::CartOptions& options,
+                  RightSplit right) {
+  Checker(tree, set, options, right).Run();
 }
 
 }  // namespace trainyard

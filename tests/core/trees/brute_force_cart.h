@@ -8,7 +8,16 @@
 
 namespace trainyard {
 
+// Which splits of a node are right.
+enum class RightSplit {
+  kFirstBest,         // the best, of equal ones the first
+  kAnyBest,           // any of the best
+  kBestOfItsFeature,  // any that no split by the same feature beats
+  kAny,               // any that the limits allow
+};
+
 // Adds a test failure for everything that is wrong with `tree` as CART with `options` on `set`.
-void ExpectIsCart(const Tree& tree, const TrainingSet& set, const v1::CartOptions& options);
+void ExpectIsCart(const Tree& tree, const TrainingSet& set, const v1::CartOptions& options,
+                  RightSplit right = RightSplit::kFirstBest);
 
 }  // namespace trainyard

@@ -135,6 +135,38 @@ TEST(CartTest, GrowsTheBestNodeFirst) {
   }
 }
 
+TEST(CartTest, MaximisesTheGainRatioAmongSplitsOfAverageGain) {
+  for (const int classes : {2, 3}) {
+    for (const double missing_share : {0.0, 0.1}) {
+      const RandomShape shape = {.rows = 40,
+                                 .numeric_features = 4,
+                                 .outputs = classes,
+                                 .classification = true,
+                                 .missing_share = missing_share,
+                                 .distinct_values = 12};
+      ExpectCartOnRandomSets(shape, WithCriterion(Cart::CRITERION_GAIN_RATIO), 200);
+    }
+  }
+}
+
+TEST(CartTest, ReducesPoissonDeviance) {
+  for (const int outputs : {1, 2}) {
+    for (const bool weighted : {false, true}) {
+      RandomShape shape = {.rows = 40,
+                           .outputs = outputs,
+                           .weighted = weighted,
+                           .missing_share = 0.1,
+                           .distinct_values = 7,
+                           .distinct_targets = 5};
+      ExpectCartOnRandomSets(shape, WithCriterion(Cart::CRITERION_POISSON), 200);
+      // Without targets of 0, which forbid some sets of levels: then the best is a cut.
+      shape.categorical_features = 1;
+      shape.target_offset = 0.5;
+      ExpectCartOnRandomSets(shape, WithCriterion(Cart::CRITERION_POISSON), 100);
+    }
+  }
+}
+
 TEST(CartTest, SplitsWithoutGainWhereItLeadsToGain) {
   TrainingSet set;  // exclusive or
   set.rows = 4;

@@ -67,6 +67,7 @@ struct RandomShape {
   double missing_share = 0;
   int distinct_values = 0;   // of numeric features; 0: continuous
   int distinct_targets = 0;  // of a regression; 0: continuous
+  double target_offset = 0;  // added to the targets of a regression
 };
 
 inline TrainingSet MakeRandomSet(const RandomShape& shape, uint64_t seed) {
@@ -98,7 +99,9 @@ inline TrainingSet MakeRandomSet(const RandomShape& shape, uint64_t seed) {
     if (shape.classification) {
       set.classes.push_back(static_cast<int32_t>(random() % static_cast<uint64_t>(shape.outputs)));
     } else {
-      for (int k = 0; k < shape.outputs; ++k) set.values.push_back(number(shape.distinct_targets));
+      for (int k = 0; k < shape.outputs; ++k) {
+        set.values.push_back(number(shape.distinct_targets) + shape.target_offset);
+      }
     }
     if (shape.weighted) {
       // Small multiples of 1/4, now and then 0: sums stay exact.

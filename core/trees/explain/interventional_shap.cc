@@ -1,0 +1,297 @@
+#include "core/trees/explain/interventional_shap.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "core/trees/explain/path_plan.h"
+#include "core/trees/explain/path_shap.h"
+
+namespace trainyard {
+namespace {
+
+constexpr int64_t kGroup = 64;
+constexpr int64_t kStepsPerQuestion = 1'000'000;
+
+// The background rows of a group: all 64 bits but in the last one.
+uint64_t GroupMask(int64_t group, int64_t count) {
+  const int64_t rows = std::min(kGroup, count - group * kGroup);
+  return rows == kGroup ? ~uint64_t{0} : (uint64_t{1} << rows) - 1;
+}
+
+}  // namespace
+
+// One row's walks through the trees; its stack and sums are used again from tree to tree.
+class InterventionalShap::Walk {
+ public:
+  Walk(const InterventionalShap& shap, StopToken& stop)
+      : shap_(shap),
+        stop_(stop),
+        values_(shap.used_.size()),
+        roles_(shap.used_.size(), Role::kBoth),
+        phi_(shap.used_.size() * static_cast<size_t>(shap.outputs_)) {}
+
+  // phi of one row, [output][feature]. False when asked to stop.
+  bool Run(std::span<const FeatureColumn> features, int64_t row, double* out) {
+    for (size_t c = 0; c < values_.size(); ++c) {
+      values_[c] = ValueAt(features[static_cast<size_t>(shap_.used_[c])], row);
+    }
+    std::fill(phi_.begin(), phi_.end(), 0.0);
+    const int64_t groups = (shap_.background_count_ + kGroup - 1) / kGroup;
+    for (const Plan& plan : shap_.plans_) {
+      for (int64_t group = 0; group < groups; ++group) {
+        if (!WalkTree(plan, group)) return false;
+      }
+    }
+    const size_t width = static_cast<size_t>(shap_.feature_count_);
+    std::fill_n(out, width * static_cast<size_t>(shap_.outputs_), 0.0);
+    const double scale = shap_.scale_ / static_cast<double>(shap_.background_count_);
+    for (size_t c = 0; c < values_.size(); ++c) {
+      for (size_t k = 0; k < static_cast<size_t>(shap_.outputs_); ++k) {
+        out[k * width + static_cast<size_t>(shap_.used_[c])] =
+            scale * phi_[c * static_cast<size_t>(shap_.outputs_) + k];
+      }
+    }
+    return true;
+  }
+
+ private:
+  // From where the feature of a split is taken on the present path.
+  enum class Role : uint8_t { kBoth, kRow, kBackground };
+
+  struct Frame {
+    int32_t node;
+    int32_t from_row;         // features taken from the row alone
+    int32_t from_background;  // features taken from the background alone
+    uint64_t background;      // background rows that come here
+    int stage;
+    Role taken;      // what the step to this node decided about `column`; kBoth: nothing
+    int32_t column;  // of the split above
+  };
+
+  // Sums over the leaves below a frame, for a feature taken from the row and from the background.
+  double* SumsOf(size_t depth) { return sums_.data() + depth * 2 * outputs_; }
+
+  void Push(int32_t node, int32_t from_row, int32_t from_background, uint64_t background,
+            Role taken, int32_t column) {
+    if (taken != Role::kBoth) roles_[static_cast<size_t>(column)] = taken;
+    frames_.push_back({node, from_row, from_background, background, 0, taken, column});
+    if (sums_.size() < frames_.size() * 2 * outputs_) sums_.resize(frames_.size() * 4 * outputs_);
+    std::fill_n(SumsOf(frames_.size() - 1), 2 * outputs_, 0.0);
+  }
+
+  bool WalkTree(const Plan& plan, int64_t group) {
+    outputs_ = static_cast<size_t>(plan.outputs);
+    const uint64_t* goes_left =
+        plan.goes_left.data() + static_cast<size_t>(group) * plan.nodes.size();
+    Push(0, 0, 0, GroupMask(group, shap_.background_count_), Role::kBoth, 0);
+    while (!frames_.empty()) {
+      if (++steps_ >= kStepsPerQuestion) {
+        steps_ = 0;
+        if (stop_.Ask()) return false;
+      }
+      Frame& frame = frames_.back();
+      const Node& node = plan.nodes[static_cast<size_t>(frame.node)];
+      if (node.column < 0) {
+        AddLeaf(plan, frame);
+        Pop(plan);
+      } else if (!Advance(frame, node, goes_left[frame.node])) {
+        Pop(plan);
+      }
+    }
+    return true;
+  }
+
+  // Pushes the next child that any background row reaches; false after the last.
+  bool Advance(Frame& frame, const Node& node, uint64_t goes_left) {
+    const Frame f = frame;
+    const Role role = roles_[static_cast<size_t>(node.column)];
+    if (role == Role::kBackground) {
+      for (; frame.stage < 2;) {
+        const bool left = frame.stage++ == 0;
+        const uint64_t rows = f.background & (left ? goes_left : ~goes_left);
+        if (rows == 0) continue;
+        Push(left ? node.left : node.right, f.from_row, f.from_background, rows, Role::kBoth, 0);
+        return true;
+      }
+      return false;
+    }
+    const bool row_left = shap_.GoesLeft(node, values_[static_cast<size_t>(node.column)]);
+    const int32_t row_child = row_left ? node.left : node.right;
+    if (role == Role::kRow) {
+      if (frame.stage++ > 0) return false;
+      Push(row_child, f.from_row, f.from_background, f.background, Role::kBoth, 0);
+      return true;
+    }
+    const uint64_t same = f.background & (row_left ? goes_left : ~goes_left);
+    const uint64_t other = f.background & ~same;
+    for (; frame.stage < 3;) {
+      const int stage = frame.stage++;
+      if ((stage == 0 ? same : other) == 0) continue;
+      if (stage == 0) {
+        Push(row_child, f.from_row, f.from_background, same, Role::kBoth, 0);
+      } else if (stage == 1) {
+        Push(row_child, f.from_row + 1, f.from_background, other, Role::kRow, node.column);
+      } else {
+        Push(row_left ? node.right : node.left, f.from_row, f.from_background + 1, other,
+             Role::kBackground, node.column);
+      }
+      return true;
+    }
+    return false;
+  }
+
+  void AddLeaf(const Plan& plan, const Frame& frame) {
+    const size_t a = static_cast<size_t>(frame.from_row);
+    const size_t c = static_cast<size_t>(frame.from_background);
+    const double rows = std::popcount(frame.background);
+    const double* value = plan.values.data() + static_cast<size_t>(frame.node) * outputs_;
+    double* sums = SumsOf(frames_.size() - 1);
+    const double row_weight = a > 0 ? rows * shap_.weights_[a * shap_.weight_stride_ + c] : 0;
+    const double background_weight =
+        c > 0 ? rows * shap_.weights_[c * shap_.weight_stride_ + a] : 0;
+    for (size_t k = 0; k < outputs_; ++k) {
+      sums[2 * k] = row_weight * value[k];
+      sums[2 * k + 1] = background_weight * value[k];
+    }
+  }
+
+  // Leaves a frame: its sums go to the feature that it was reached by, and to the frame above.
+  void Pop(const Plan& plan) {
+    const Frame frame = frames_.back();
+    const double* sums = SumsOf(frames_.size() - 1);
+    if (frame.taken != Role::kBoth) {
+      roles_[static_cast<size_t>(frame.column)] = Role::kBoth;
+      double* phi = phi_.data() +
+                    static_cast<size_t>(frame.column) * static_cast<size_t>(shap_.outputs_) +
+                    plan.first_output;
+      for (size_t k = 0; k < outputs_; ++k) {
+        phi[k] += frame.taken == Role::kRow ? sums[2 * k] : -sums[2 * k + 1];
+      }
+    }
+    frames_.pop_back();
+    if (frames_.empty()) return;
+    double* above = SumsOf(frames_.size() - 1);
+    for (size_t i = 0; i < 2 * outputs_; ++i) above[i] += sums[i];
+  }
+
+  const InterventionalShap& shap_;
+  StopToken& stop_;
+  std::vector<double> values_;  // of the row, by used feature
+  std::vector<Role> roles_;     // likewise
+  std::vector<double> phi_;     // [used feature][output]
+  std::vector<Frame> frames_;
+  std::vector<double> sums_;
+  size_t outputs_ = 1;  // of the present tree
+  int64_t steps_ = kStepsPerQuestion;
+};
+
+InterventionalShap::InterventionalShap(const TreeEnsemble& ensemble, int feature_count,
+                                       std::span<const FeatureColumn> background, int64_t begin,
+                                       int64_t count)
+    : feature_count_(feature_count),
+      outputs_(ensemble.outputs),
+      scale_(CombinationScale(ensemble)),
+      background_count_(count),
+      used_(UsedFeatures(ensemble)),
+      base_(static_cast<size_t>(ensemble.outputs), 0.0) {
+  int most = 0;
+  for (size_t t = 0; t < ensemble.trees.size(); ++t) {
+    most = std::max(most, MaxPathFeatures(ensemble.trees[t]));
+    plans_.push_back(MakePlan(ensemble.trees[t], ensemble.OutputOf(static_cast<int>(t))));
+  }
+  weight_stride_ = static_cast<size_t>(most) + 1;
+  weights_.resize(weight_stride_ * weight_stride_);
+  // Beta(a, c + 1): B(a, 1) = 1 / a and B(a, c + 1) = B(a, c) c / (a + c).
+  for (size_t a = 1; a < weight_stride_; ++a) {
+    double weight = 1 / static_cast<double>(a);
+    for (size_t c = 0; a + c < weight_stride_; ++c) {
+      if (c > 0) weight *= static_cast<double>(c) / static_cast<double>(a + c);
+      weights_[a * weight_stride_ + c] = weight;
+    }
+  }
+  AddBackground(background, begin, count);
+  for (size_t k = 0; k < base_.size(); ++k) {
+    base_[k] = base_[k] * scale_ + (ensemble.base.empty() ? 0 : ensemble.base[k]);
+  }
+}
+
+InterventionalShap::Plan InterventionalShap::MakePlan(const Tree& tree, int first_output) {
+  Plan plan;
+  plan.first_output = first_output;
+  plan.outputs = tree.outputs;
+  plan.values = tree.value;
+  for (int node = 0; node < tree.node_count(); ++node) {
+    const size_t t = static_cast<size_t>(node);
+    if (tree.is_leaf(node)) {
+      plan.nodes.push_back({0, -1, -1, -1, -1, false});
+      continue;
+    }
+    const auto column = std::lower_bound(used_.begin(), used_.end(), tree.feature[t]);
+    const std::span<const int32_t> levels = tree.LeftLevels(node);
+    plan.nodes.push_back(
+        {tree.threshold[t], static_cast<int32_t>(column - used_.begin()), tree.left[t],
+         tree.right[t], levels.empty() ? -1 : level_sets_.Add(levels), tree.missing_left[t] != 0});
+  }
+  return plan;
+}
+
+// Sides of the background rows at all nodes, and the leaves that they reach.
+void InterventionalShap::AddBackground(std::span<const FeatureColumn> background, int64_t begin,
+                                       int64_t count) {
+  const int64_t groups = (count + kGroup - 1) / kGroup;
+  for (Plan& plan : plans_) {
+    plan.goes_left.assign(static_cast<size_t>(groups) * plan.nodes.size(), 0);
+  }
+  std::vector<double> values(used_.size());
+  for (int64_t row = 0; row < count; ++row) {
+    for (size_t c = 0; c < used_.size(); ++c) {
+      values[c] = ValueAt(background[static_cast<size_t>(used_[c])], begin + row);
+    }
+    for (Plan& plan : plans_) {
+      uint64_t* sides =
+          plan.goes_left.data() + static_cast<size_t>(row / kGroup) * plan.nodes.size();
+      for (size_t t = 0; t < plan.nodes.size(); ++t) {
+        const Node& node = plan.nodes[t];
+        if (node.column < 0) continue;
+        const bool left = GoesLeft(node, values[static_cast<size_t>(node.column)]);
+        sides[t] |= static_cast<uint64_t>(left) << (row % kGroup);
+      }
+      size_t at = 0;
+      while (plan.nodes[at].column >= 0) {
+        const bool left = ((sides[at] >> (row % kGroup)) & 1) != 0;
+        at = static_cast<size_t>(left ? plan.nodes[at].left : plan.nodes[at].right);
+      }
+      const size_t width = static_cast<size_t>(plan.outputs);
+      for (size_t k = 0; k < width; ++k) {
+        base_[static_cast<size_t>(plan.first_output) + k] +=
+            plan.values[at * width + k] / static_cast<double>(count);
+      }
+    }
+  }
+}
+
+bool InterventionalShap::GoesLeft(const Node& node, double value) const {
+  if (std::isnan(value)) return node.missing_left;
+  if (node.level_set < 0) return value <= node.threshold;
+  return level_sets_.Contains(node.level_set, value);
+}
+
+absl::Status InterventionalShap::Explain(std::span<const FeatureColumn> features, int64_t begin,
+                                         int64_t count, ThreadPool& pool, StopToken& stop,
+                                         std::span<double> values) const {
+  constexpr int64_t kTaskRows = 8;
+  const size_t width = static_cast<size_t>(outputs_) * static_cast<size_t>(feature_count_);
+  pool.Run((count + kTaskRows - 1) / kTaskRows, [&](int64_t task, int) {
+    Walk walk(*this, stop);
+    const int64_t end = std::min(count, (task + 1) * kTaskRows);
+    for (int64_t row = task * kTaskRows; row < end && !stop.stopped(); ++row) {
+      if (!walk.Run(features, begin + row, values.data() + static_cast<size_t>(row) * width)) {
+        return;
+      }
+    }
+  });
+  return stop.status();
+}
+
+}  // namespace trainyard
