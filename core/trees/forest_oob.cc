@@ -10,6 +10,8 @@ namespace {
 
 constexpr double kLeastShare = 1e-15;
 constexpr size_t kRowsBetweenQuestions = size_t{1} << 18;
+// Values of nodes kept at once.
+constexpr size_t kPathNumbers = size_t{1} << 21;
 
 // One split as a test of rows.
 class RowTest {
@@ -177,13 +179,16 @@ std::vector<double> OobAccumulator::ValuesOf(const Tree& tree, std::span<const i
   const size_t width = static_cast<size_t>(oob_.outputs);
   const size_t strengths = oob_.lambdas.size();
   std::vector<double> values(leaves.size() * strengths * width);
-  for (size_t j = 0; j < strengths && !stop.Ask(); ++j) {
-    const std::vector<double> nodes =
-        ShrinkagePath(tree, request_.scheme, std::span(oob_.lambdas).subspan(j, 1));
+  // As many strengths at once as leave the path small.
+  const size_t most = std::max<size_t>(1, kPathNumbers / tree.mean.size());
+  for (size_t first = 0; first < strengths && !stop.Ask(); first += most) {
+    const size_t count = std::min(most, strengths - first);
+    const std::vector<double> path =
+        ShrinkagePath(tree, request_.scheme, std::span(oob_.lambdas).subspan(first, count));
     for (size_t i = 0; i < leaves.size(); ++i) {
-      for (size_t k = 0; k < width; ++k) {
-        values[(i * strengths + j) * width + k] = nodes[static_cast<size_t>(leaves[i]) * width + k];
-      }
+      std::copy_n(
+          path.begin() + static_cast<ptrdiff_t>(leaves[i]) * static_cast<ptrdiff_t>(count * width),
+          count * width, values.begin() + static_cast<ptrdiff_t>((i * strengths + first) * width));
     }
   }
   return values;

@@ -111,8 +111,8 @@ void FitForest(benchmark::State& state, const Data& data, v1::ForestOptions::Kin
   for (auto _ : state) {
     const auto features = PresortedFeatures::Build(columns, table_rows, pool, {});
     asked = Clock::now().time_since_epoch().count();
-    const auto forest =
-        GrowForest({*features, data.target(), {}, rows}, cart, options, request, 1, {}, pool, hooks);
+    const auto forest = GrowForest({*features, data.target(), {}, rows}, cart, options, request, 1,
+                                   {}, pool, hooks);
     leaves = 0;
     for (const Tree& tree : forest->trees) leaves += tree.leaf_count();
   }
