@@ -100,6 +100,10 @@ std::vector<std::string> OptionValues(const CLI::App* app, const CLI::Option& op
   const std::string type = option.get_type_name();
   if (type == "DATASET") return ids(type);
   if (type == "KIND") return EnumNames(*v1::Dataset::Kind_descriptor());
+  if (type == "METHOD") {
+    return {"shap", "interventional", "impurity", "permutation", "dependence"};
+  }
+  if (type == "METRIC") return {"r2", "rmse", "accuracy", "log_loss", "auc"};
   if (type == "FORMAT") return EnumNames(*v1::TableReadOptions::Format_descriptor());
   const size_t equals = typed.find('=');
   if (type == "NAME=TYPE" && equals != std::string::npos) {

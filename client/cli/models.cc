@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/cli/commands.h"
 #include "client/cli/errors.h"
+#include "client/cli/explain.h"
 #include "client/cli/json.h"
 #include "client/cli/resource_text.h"
 #include "client/cli/results.h"
@@ -170,6 +171,7 @@ void AddModelsCommand(CLI::App& app, Context& context) {
       ->type_name("FOLDER");
   download.add_flag("--replace", *replace, "Replace the folder where it exists");
   AddPredict(models, context);
+  AddExplainCommand(models, context);
   add_id(AddCommand(models, context, "delete", "Delete a model.", "trainyard models delete MODEL",
                     [&context, id] { return Delete(context, *id); }));
 }

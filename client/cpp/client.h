@@ -115,6 +115,13 @@ class Client {
                                   const std::function<absl::Status(std::string_view)>& output,
                                   const ProgressCallback& progress = {});
 
+  // Explains a model on the table at `input_path`, or with an empty path on `header.dataset`.
+  // `output` receives the messages of the answer in order; an error that it returns ends the call.
+  // Not repeated when the connection breaks.
+  absl::Status Explain(const v1::ExplainHeader& header, const std::string& input_path,
+                       const std::function<absl::Status(const v1::ExplainResponse&)>& output,
+                       const ProgressCallback& progress = {});
+
  private:
   struct Impl;
   explicit Client(std::unique_ptr<Impl> impl);

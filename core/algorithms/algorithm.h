@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -10,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "core/algorithms/explanation.h"
 #include "core/data/table.h"
 #include "core/training/training_context.h"
 #include "proto/schema/violations.h"
@@ -43,6 +45,18 @@ struct Predictions {
   std::vector<Column> columns;
 };
 
+// What an explanation is about.
+struct ExplanationRequest {
+  // Checked by its fields' rules; names of resources are the caller's business.
+  v1::ExplainHeader header;
+  std::shared_ptr<const Table> table;
+  // Where background rows come from; may be `table`.
+  std::shared_ptr<const Table> background;
+  int threads = 1;
+  // Not OK: the explanation stops and returns this status. Called from any thread, every 50 ms.
+  std::function<absl::Status()> check;
+};
+
 // A model loaded for use. Thread-safe.
 class Predictor {
  public:
@@ -50,6 +64,13 @@ class Predictor {
   // Applies the model to every row. INVALID_ARGUMENT with violations when columns that the model
   // needs are absent or of another type. Columns are found by name; others are ignored.
   virtual absl::StatusOr<Predictions> Predict(const Table& table, int threads) const = 0;
+  // Explains the model; the predictor must outlive the explanation. UNIMPLEMENTED where that cannot
+  // be done for models of this kind; INVALID_ARGUMENT with violations, whose paths begin with
+  // `header`, when the request does not fit the model or the table.
+  virtual absl::StatusOr<std::unique_ptr<Explanation>> Explain(ExplanationRequest request) const {
+    (void)request;
+    return absl::UnimplementedError("models of this algorithm cannot be explained");
+  }
 };
 
 // One of the six job types. Stateless and thread-safe; instances live for ever.

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/algorithms/feature_binder.h"
+#include "core/algorithms/tree_model_explainer.h"
 #include "core/base/status.h"
 #include "core/trees/thread_pool.h"
 #include "core/trees/tree_predictor.h"
@@ -16,11 +17,12 @@ namespace {
 
 class TreeModelPredictor final : public Predictor {
  public:
-  TreeModelPredictor(const v1::TreeModel& model, const TreeEnsemble& ensemble)
+  TreeModelPredictor(const v1::TreeModel& model, TreeEnsemble ensemble)
       : binder_(model),
         targets_(model.targets().begin(), model.targets().end()),
         classes_(model.classes().begin(), model.classes().end()),
-        trees_(ensemble) {}
+        trees_(ensemble),
+        explainer_(model, std::move(ensemble), trees_) {}
 
   absl::StatusOr<Predictions> Predict(const Table& table, int threads) const override {
     TY_ASSIGN_OR_RETURN(const BoundFeatures features, binder_.Bind(table));
@@ -37,6 +39,15 @@ class TreeModelPredictor final : public Predictor {
                      std::span(values).subspan(static_cast<size_t>(begin) * width, count * width));
     });
     return classes_.empty() ? ValueColumns(values) : ClassColumns(values);
+  }
+
+  absl::StatusOr<std::unique_ptr<Explanation>> Explain(ExplanationRequest request) const override {
+    return explainer_.Explain(
+        std::move(request), [this](const Table& table) -> absl::StatusOr<BoundColumns> {
+          TY_ASSIGN_OR_RETURN(BoundFeatures features, binder_.Bind(table));
+          const auto owner = std::make_shared<BoundFeatures>(std::move(features));
+          return BoundColumns{owner->columns, owner};
+        });
   }
 
  private:
@@ -75,18 +86,19 @@ class TreeModelPredictor final : public Predictor {
   const std::vector<std::string> targets_;
   const std::vector<std::string> classes_;
   const TreePredictor trees_;
+  const TreeModelExplainer explainer_;
 };
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Predictor>> MakeTreeModelPredictor(const v1::TreeModel& model) {
-  TY_ASSIGN_OR_RETURN(const TreeEnsemble ensemble, EnsembleFromModel(model));
-  return MakeTreeModelPredictor(model, ensemble);
+  TY_ASSIGN_OR_RETURN(TreeEnsemble ensemble, EnsembleFromModel(model));
+  return MakeTreeModelPredictor(model, std::move(ensemble));
 }
 
 std::unique_ptr<Predictor> MakeTreeModelPredictor(const v1::TreeModel& model,
-                                                  const TreeEnsemble& ensemble) {
-  return std::make_unique<TreeModelPredictor>(model, ensemble);
+                                                  TreeEnsemble ensemble) {
+  return std::make_unique<TreeModelPredictor>(model, std::move(ensemble));
 }
 
 }  // namespace trainyard

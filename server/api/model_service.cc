@@ -12,10 +12,11 @@
 #include "proto/schema/resource_names.h"
 #include "server/api/call.h"
 #include "server/api/file_chunks.h"
-#include "server/api/predict_reactor.h"
+#include "server/api/prediction.h"
 #include "server/api/request_checks.h"
 #include "server/api/services.h"
 #include "server/api/stream_reactor.h"
+#include "server/api/table_reactor.h"
 #include "server/telemetry/log.h"
 #include "trainyard/v1/model_service.grpc.pb.h"
 
@@ -26,10 +27,57 @@ using Base =
     v1::ModelService::WithCallbackMethod_GetModel<v1::ModelService::WithCallbackMethod_ListModels<
         v1::ModelService::WithCallbackMethod_DownloadModel<
             v1::ModelService::WithCallbackMethod_DeleteModel<
-                v1::ModelService::WithCallbackMethod_PredictTable<v1::ModelService::Service>>>>>;
+                v1::ModelService::WithCallbackMethod_PredictTable<
+                    v1::ModelService::WithCallbackMethod_Explain<v1::ModelService::Service>>>>>>;
+using PredictReactor =
+    TableReactor<v1::PredictTableRequest, v1::PredictTableHeader, v1::PredictTableResponse>;
+using ExplainReactor = TableReactor<v1::ExplainRequest, v1::ExplainHeader, v1::ExplainResponse>;
+using PredictSource = std::unique_ptr<MessageSource<v1::PredictTableResponse>>;
+using ExplainSource = std::unique_ptr<MessageSource<v1::ExplainResponse>>;
 
 // Calls whose tables are buffered at once when each is as large as allowed.
-constexpr int64_t kFullPredictions = 4;
+constexpr int64_t kFullTables = 4;
+
+// Sends predictions block by block.
+class PredictionLines final : public MessageSource<v1::PredictTableResponse> {
+ public:
+  explicit PredictionLines(TablePrediction prediction) : prediction_(std::move(prediction)) {}
+
+  absl::StatusOr<bool> Next(v1::PredictTableResponse& response) override {
+    TY_ASSIGN_OR_RETURN(std::string lines, prediction_.Next(static_cast<size_t>(kChunkBytes)));
+    if (lines.empty()) return false;
+    response.set_data(std::move(lines));
+    response.set_row_count(prediction_.rows_given());
+    return true;
+  }
+
+ private:
+  TablePrediction prediction_;
+};
+
+// The answer for models of another kind.
+absl::Status NotExplainableError(const ModelName& model) {
+  return WithReason(
+      absl::FailedPreconditionError(absl::StrCat(
+          "model '", model.model, "' cannot be explained: only models made of trees can")),
+      "MODEL_NOT_EXPLAINABLE");
+}
+
+// Sends an explanation and keeps the model that it is made from.
+class ExplanationMessages final : public MessageSource<v1::ExplainResponse> {
+ public:
+  ExplanationMessages(std::shared_ptr<const Predictor> model,
+                      std::unique_ptr<Explanation> explanation)
+      : model_(std::move(model)), explanation_(std::move(explanation)) {}
+
+  absl::StatusOr<bool> Next(v1::ExplainResponse& response) override {
+    return explanation_->Next(response);
+  }
+
+ private:
+  const std::shared_ptr<const Predictor> model_;
+  const std::unique_ptr<Explanation> explanation_;
+};
 
 // Sends the files of a model folder.
 class ModelFiles final : public MessageSource<v1::FileChunk> {
@@ -66,7 +114,8 @@ class ModelService final : public Base {
         list_(Method("ListModels", RpcMetrics::Kind::kUnary)),
         download_(Method("DownloadModel", RpcMetrics::Kind::kStream)),
         delete_(Method("DeleteModel", RpcMetrics::Kind::kUnary)),
-        predict_(Method("PredictTable", RpcMetrics::Kind::kStream)) {}
+        predict_(Method("PredictTable", RpcMetrics::Kind::kStream)),
+        explain_(Method("Explain", RpcMetrics::Kind::kStream)) {}
 
   grpc::ServerUnaryReactor* GetModel(grpc::CallbackServerContext* context,
                                      const v1::GetModelRequest* request,
@@ -101,12 +150,20 @@ class ModelService final : public Base {
   }
 
   PredictReactor::Reactor* PredictTable(grpc::CallbackServerContext*) override {
-    const int64_t max_bytes = context_.info.limits().max_predict_bytes();
     return PredictReactor::Start(
-        *context_.slow_pool, CallRecord(predict_), {max_bytes, kFullPredictions * max_bytes},
-        buffered_bytes_, [this](const v1::PredictTableHeader& header, const std::string& input) {
-          return Prepare(header, input);
+        *context_.slow_pool, CallRecord(predict_), Limits(), buffered_bytes_,
+        [this](const v1::PredictTableHeader& header, const std::string& input, const CancelFlag&) {
+          return PreparePrediction(header, input);
         });
+  }
+
+  ExplainReactor::Reactor* Explain(grpc::CallbackServerContext*) override {
+    return ExplainReactor::Start(*context_.slow_pool, CallRecord(explain_), Limits(),
+                                 buffered_bytes_,
+                                 [this](const v1::ExplainHeader& header, const std::string& input,
+                                        const CancelFlag& cancelled) {
+                                   return PrepareExplanation(header, input, cancelled);
+                                 });
   }
 
  private:
@@ -118,8 +175,23 @@ class ModelService final : public Base {
   absl::StatusOr<std::unique_ptr<MessageSource<v1::FileChunk>>> OpenDownload(
       const v1::DownloadModelRequest& request) const;
   absl::StatusOr<google::protobuf::Empty> Delete(const v1::DeleteModelRequest& request) const;
-  absl::StatusOr<std::unique_ptr<TablePrediction>> Prepare(const v1::PredictTableHeader& header,
-                                                           const std::string& input) const;
+  TableCallLimits Limits() const {
+    const int64_t max_bytes = context_.info.limits().max_predict_bytes();
+    return {max_bytes, kFullTables * max_bytes};
+  }
+  absl::StatusOr<PredictSource> PreparePrediction(const v1::PredictTableHeader& header,
+                                                  const std::string& input) const;
+  absl::StatusOr<ExplainSource> PrepareExplanation(v1::ExplainHeader header,
+                                                   const std::string& input,
+                                                   const CancelFlag& cancelled) const;
+  // A data set of the model's project; a violation of `field` for another.
+  static DatasetName DatasetOf(std::string_view field, const std::string& name,
+                               const ModelName& model, Violations& violations);
+  // The table of the data set, or else that of the bytes.
+  absl::StatusOr<std::shared_ptr<const Table>> OpenTable(const std::string& dataset_name,
+                                                         const DatasetName& dataset,
+                                                         const v1::TableReadOptions& options,
+                                                         const std::string& input) const;
 
   const ServiceContext context_;
   RpcStats* const get_;
@@ -127,6 +199,7 @@ class ModelService final : public Base {
   RpcStats* const download_;
   RpcStats* const delete_;
   RpcStats* const predict_;
+  RpcStats* const explain_;
   const std::shared_ptr<std::atomic<int64_t>> buffered_bytes_ =
       std::make_shared<std::atomic<int64_t>>(0);
 };
@@ -164,35 +237,72 @@ absl::StatusOr<google::protobuf::Empty> ModelService::Delete(
   return google::protobuf::Empty();
 }
 
-absl::StatusOr<std::unique_ptr<TablePrediction>> ModelService::Prepare(
-    const v1::PredictTableHeader& header, const std::string& input) const {
+DatasetName ModelService::DatasetOf(std::string_view field, const std::string& name,
+                                    const ModelName& model, Violations& violations) {
+  if (name.empty()) return {};
+  const DatasetName dataset = ParseName<DatasetName>(field, name, violations);
+  if (violations.empty() && dataset.project != model.project) {
+    violations.Add(
+        field, absl::StrCat("'", name, "' is not of the model's project '", model.project, "'"));
+  }
+  return dataset;
+}
+
+absl::StatusOr<std::shared_ptr<const Table>> ModelService::OpenTable(
+    const std::string& dataset_name, const DatasetName& dataset,
+    const v1::TableReadOptions& options, const std::string& input) const {
+  if (!dataset_name.empty()) return context_.datasets->OpenTable(dataset);
+  TableLimits limits;
+  // A compressed table must not unfold without bound in the server's own memory.
+  limits.max_uncompressed_bytes =
+      std::max<int64_t>(4 * context_.info.limits().max_predict_bytes(), 1 << 20);
+  return ParseTable(input, options, limits, context_.predict_threads);
+}
+
+absl::StatusOr<PredictSource> ModelService::PreparePrediction(const v1::PredictTableHeader& header,
+                                                              const std::string& input) const {
   Violations violations;
   const ModelName model = ParseName<ModelName>("header.name", header.name(), violations);
-  DatasetName dataset;
-  if (!header.dataset().empty()) {
-    dataset = ParseName<DatasetName>("header.dataset", header.dataset(), violations);
-    if (violations.empty() && dataset.project != model.project) {
-      violations.Add("header.dataset",
-                     absl::StrCat("'", header.dataset(), "' is not of the model's project '",
-                                  model.project, "'"));
-    }
-  }
+  const DatasetName dataset = DatasetOf("header.dataset", header.dataset(), model, violations);
   CheckFieldRules(header.table(), "header.table", violations);
   if (!violations.empty()) return violations.ToStatus();
   TY_ASSIGN_OR_RETURN(std::shared_ptr<const Predictor> predictor,
                       context_.models->LoadPredictor(model));
-  std::shared_ptr<const Table> table;
-  if (header.dataset().empty()) {
-    TableLimits limits;
-    // A compressed table must not unfold without bound in the server's own memory.
-    limits.max_uncompressed_bytes =
-        std::max<int64_t>(4 * context_.info.limits().max_predict_bytes(), 1 << 20);
-    TY_ASSIGN_OR_RETURN(table, ParseTable(input, header.table(), limits, context_.predict_threads));
-  } else {
-    TY_ASSIGN_OR_RETURN(table, context_.datasets->OpenTable(dataset));
+  TY_ASSIGN_OR_RETURN(std::shared_ptr<const Table> table,
+                      OpenTable(header.dataset(), dataset, header.table(), input));
+  return std::make_unique<PredictionLines>(
+      TablePrediction(std::move(predictor), std::move(table), context_.predict_threads));
+}
+
+absl::StatusOr<ExplainSource> ModelService::PrepareExplanation(v1::ExplainHeader header,
+                                                               const std::string& input,
+                                                               const CancelFlag& cancelled) const {
+  if (header.explanation_case() == v1::ExplainHeader::EXPLANATION_NOT_SET) header.mutable_shap();
+  FillDefaults(header);
+  Violations violations;
+  const ModelName model = ParseName<ModelName>("header.name", header.name(), violations);
+  const DatasetName dataset = DatasetOf("header.dataset", header.dataset(), model, violations);
+  const std::string& background_name = header.shap().background_dataset();
+  const DatasetName background =
+      DatasetOf("header.shap.background_dataset", background_name, model, violations);
+  CheckFieldRules(header, "header", violations);
+  if (!violations.empty()) return violations.ToStatus();
+  absl::StatusOr<std::shared_ptr<const Predictor>> loaded = context_.models->LoadPredictor(model);
+  if (absl::IsUnimplemented(loaded.status())) return NotExplainableError(model);
+  TY_ASSIGN_OR_RETURN(std::shared_ptr<const Predictor> predictor, std::move(loaded));
+  ExplanationRequest request;
+  TY_ASSIGN_OR_RETURN(request.table, OpenTable(header.dataset(), dataset, header.table(), input));
+  request.background = request.table;
+  if (!background_name.empty()) {
+    TY_ASSIGN_OR_RETURN(request.background, context_.datasets->OpenTable(background));
   }
-  return std::make_unique<TablePrediction>(std::move(predictor), std::move(table),
-                                           context_.predict_threads);
+  request.header = std::move(header);
+  request.threads = context_.predict_threads;
+  request.check = [cancelled] { return *cancelled ? CallCancelledError() : absl::OkStatus(); };
+  absl::StatusOr<std::unique_ptr<Explanation>> explanation = predictor->Explain(std::move(request));
+  if (absl::IsUnimplemented(explanation.status())) return NotExplainableError(model);
+  TY_RETURN_IF_ERROR(explanation.status());
+  return std::make_unique<ExplanationMessages>(std::move(predictor), *std::move(explanation));
 }
 
 }  // namespace

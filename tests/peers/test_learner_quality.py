@@ -46,7 +46,8 @@ class ForestQuality(unittest.TestCase):
         classes, *references = REFERENCE[name]
         task = "TASK_CLASSIFICATION" if classes else "TASK_REGRESSION"
         peer = RandomForestClassifier if classes else RandomForestRegressor
-        for trees, reference, tolerance in zip((5, 100), references, (0.03, 0.015)):
+        # The mean over 10 splits of a small forest still varies by about 0.01.
+        for trees, reference, tolerance in zip((5, 100), references, (0.04, 0.015)):
             rows = []
             for seed, (train_x, test_x, train_y, test_y) in splits(x, y, classes, 10):
                 spec = {"task": task, "seed": seed, "forest": {"tree_count": trees},
@@ -64,7 +65,7 @@ class ForestQuality(unittest.TestCase):
             plain, shrunk, peer_plain = np.mean(rows, axis=0)
             print(f"{name}, {trees} trees: plain {plain:.3f} ({peer_plain:.3f} scikit-learn, "
                   f"{reference[0]:.3f} reference), shrunk {shrunk:.3f} ({reference[1]:.3f})")
-            self.assertGreater(plain, peer_plain - 0.02)
+            self.assertGreater(plain, peer_plain - tolerance)
             self.assertGreater(shrunk, reference[1] - tolerance)
             self.assertGreater(shrunk, plain - 0.01)
 

@@ -72,88 +72,106 @@ class InterventionalShap::Walk {
   // Sums over the leaves below a frame, for a feature taken from the row and from the background.
   double* SumsOf(size_t depth) { return sums_.data() + depth * 2 * outputs_; }
 
-  void Push(int32_t node, int32_t from_row, int32_t from_background, uint64_t background,
-            Role taken, int32_t column) {
+  // Goes to a node: of a leaf its share goes to the frame on top at once, and nothing is pushed.
+  bool Visit(const Plan& plan, int32_t node, int32_t from_row, int32_t from_background,
+             uint64_t background, Role taken, int32_t column) {
+    if (plan.nodes[static_cast<size_t>(node)].column < 0) {
+      AddLeaf(plan, node, from_row, from_background, background, taken, column);
+      return false;
+    }
     if (taken != Role::kBoth) roles_[static_cast<size_t>(column)] = taken;
     frames_.push_back({node, from_row, from_background, background, 0, taken, column});
     if (sums_.size() < frames_.size() * 2 * outputs_) sums_.resize(frames_.size() * 4 * outputs_);
     std::fill_n(SumsOf(frames_.size() - 1), 2 * outputs_, 0.0);
+    return true;
   }
 
   bool WalkTree(const Plan& plan, int64_t group) {
     outputs_ = static_cast<size_t>(plan.outputs);
     const uint64_t* goes_left =
         plan.goes_left.data() + static_cast<size_t>(group) * plan.nodes.size();
-    Push(0, 0, 0, GroupMask(group, shap_.background_count_), Role::kBoth, 0);
+    // A tree without splits explains nothing.
+    if (plan.nodes[0].column < 0) return true;
+    Visit(plan, 0, 0, 0, GroupMask(group, shap_.background_count_), Role::kBoth, 0);
     while (!frames_.empty()) {
       if (++steps_ >= kStepsPerQuestion) {
         steps_ = 0;
         if (stop_.Ask()) return false;
       }
-      Frame& frame = frames_.back();
-      const Node& node = plan.nodes[static_cast<size_t>(frame.node)];
-      if (node.column < 0) {
-        AddLeaf(plan, frame);
-        Pop(plan);
-      } else if (!Advance(frame, node, goes_left[frame.node])) {
-        Pop(plan);
-      }
+      const int32_t node = frames_.back().node;
+      if (!Advance(plan, plan.nodes[static_cast<size_t>(node)], goes_left[node])) Pop(plan);
     }
     return true;
   }
 
-  // Pushes the next child that any background row reaches; false after the last.
-  bool Advance(Frame& frame, const Node& node, uint64_t goes_left) {
-    const Frame f = frame;
+  // Goes on to children that any background row reaches, until one is pushed; false after the last.
+  bool Advance(const Plan& plan, const Node& node, uint64_t goes_left) {
+    const Frame f = frames_.back();
+    int& stage = frames_.back().stage;  // valid as long as nothing is pushed
     const Role role = roles_[static_cast<size_t>(node.column)];
     if (role == Role::kBackground) {
-      for (; frame.stage < 2;) {
-        const bool left = frame.stage++ == 0;
+      while (stage < 2) {
+        const bool left = stage++ == 0;
         const uint64_t rows = f.background & (left ? goes_left : ~goes_left);
-        if (rows == 0) continue;
-        Push(left ? node.left : node.right, f.from_row, f.from_background, rows, Role::kBoth, 0);
-        return true;
+        if (rows != 0 && Visit(plan, left ? node.left : node.right, f.from_row, f.from_background,
+                               rows, Role::kBoth, 0)) {
+          return true;
+        }
       }
       return false;
     }
     const bool row_left = shap_.GoesLeft(node, values_[static_cast<size_t>(node.column)]);
     const int32_t row_child = row_left ? node.left : node.right;
     if (role == Role::kRow) {
-      if (frame.stage++ > 0) return false;
-      Push(row_child, f.from_row, f.from_background, f.background, Role::kBoth, 0);
-      return true;
+      return stage++ == 0 &&
+             Visit(plan, row_child, f.from_row, f.from_background, f.background, Role::kBoth, 0);
     }
     const uint64_t same = f.background & (row_left ? goes_left : ~goes_left);
     const uint64_t other = f.background & ~same;
-    for (; frame.stage < 3;) {
-      const int stage = frame.stage++;
-      if ((stage == 0 ? same : other) == 0) continue;
-      if (stage == 0) {
-        Push(row_child, f.from_row, f.from_background, same, Role::kBoth, 0);
-      } else if (stage == 1) {
-        Push(row_child, f.from_row + 1, f.from_background, other, Role::kRow, node.column);
+    while (stage < 3) {
+      const int present = stage++;
+      bool pushed = false;
+      if (present == 0) {
+        pushed = same != 0 &&
+                 Visit(plan, row_child, f.from_row, f.from_background, same, Role::kBoth, 0);
+      } else if (other == 0) {
+        return false;
+      } else if (present == 1) {
+        pushed = Visit(plan, row_child, f.from_row + 1, f.from_background, other, Role::kRow,
+                       node.column);
       } else {
-        Push(row_left ? node.right : node.left, f.from_row, f.from_background + 1, other,
-             Role::kBackground, node.column);
+        pushed = Visit(plan, row_left ? node.right : node.left, f.from_row, f.from_background + 1,
+                       other, Role::kBackground, node.column);
       }
-      return true;
+      if (pushed) return true;
     }
     return false;
   }
 
-  void AddLeaf(const Plan& plan, const Frame& frame) {
-    const size_t a = static_cast<size_t>(frame.from_row);
-    const size_t c = static_cast<size_t>(frame.from_background);
-    const double rows = std::popcount(frame.background);
-    const double* value = plan.values.data() + static_cast<size_t>(frame.node) * outputs_;
+  void AddLeaf(const Plan& plan, int32_t node, int32_t from_row, int32_t from_background,
+               uint64_t background, Role taken, int32_t column) {
+    const size_t a = static_cast<size_t>(from_row);
+    const size_t c = static_cast<size_t>(from_background);
+    const double rows = std::popcount(background);
+    const double* value = plan.values.data() + static_cast<size_t>(node) * outputs_;
     double* sums = SumsOf(frames_.size() - 1);
     const double row_weight = a > 0 ? rows * shap_.weights_[a * shap_.weight_stride_ + c] : 0;
     const double background_weight =
         c > 0 ? rows * shap_.weights_[c * shap_.weight_stride_ + a] : 0;
     for (size_t k = 0; k < outputs_; ++k) {
-      sums[2 * k] = row_weight * value[k];
-      sums[2 * k + 1] = background_weight * value[k];
+      sums[2 * k] += row_weight * value[k];
+      sums[2 * k + 1] += background_weight * value[k];
     }
+    if (taken == Role::kBoth) return;
+    double* phi = PhiOf(plan, column);
+    const double weight = taken == Role::kRow ? row_weight : -background_weight;
+    for (size_t k = 0; k < outputs_; ++k) phi[k] += weight * value[k];
+  }
+
+  // Contributions to a feature, from the tree's first output.
+  double* PhiOf(const Plan& plan, int32_t column) {
+    return phi_.data() + static_cast<size_t>(column) * static_cast<size_t>(shap_.outputs_) +
+           plan.first_output;
   }
 
   // Leaves a frame: its sums go to the feature that it was reached by, and to the frame above.
@@ -162,9 +180,7 @@ class InterventionalShap::Walk {
     const double* sums = SumsOf(frames_.size() - 1);
     if (frame.taken != Role::kBoth) {
       roles_[static_cast<size_t>(frame.column)] = Role::kBoth;
-      double* phi = phi_.data() +
-                    static_cast<size_t>(frame.column) * static_cast<size_t>(shap_.outputs_) +
-                    plan.first_output;
+      double* phi = PhiOf(plan, frame.column);
       for (size_t k = 0; k < outputs_; ++k) {
         phi[k] += frame.taken == Role::kRow ? sums[2 * k] : -sums[2 * k + 1];
       }

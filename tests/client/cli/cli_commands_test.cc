@@ -201,6 +201,41 @@ TEST_F(CliCommandsTest, PredictsToAFileAndToStandardOutput) {
   EXPECT_EQ(Run({"models", "predict", "m", "-i", Path("in.csv")}).out, "prediction\n1\n1\n1\n");
 }
 
+TEST_F(CliCommandsTest, ExplainsToTheTerminalAndToFiles) {
+  std::ofstream(Path("in.csv")) << "a,b\n1,2\n3,4\n";
+  const auto result = Run({"models", "explain", "m", "--input", Path("in.csv"), "--output",
+                           Path("shap.csv"), "--svg", Path("shap.svg"), "--of", "y"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_NE(result.out.find("mean |SHAP value| of y, 2 rows, base 0.5"), std::string::npos);
+  EXPECT_EQ(Content(Path("shap.csv")), "row,output,base,a,b\n0,y,0.5,1,2\n1,y,0.5,1,2\n");
+  EXPECT_EQ(Content(Path("shap.svg")).substr(0, 5), "<?xml");
+  const v1::ExplainHeader& header = server_.state().explain_headers.back();
+  EXPECT_EQ(header.name(), "projects/default/models/m");
+  EXPECT_TRUE(header.has_shap());
+  EXPECT_EQ(header.outputs(0), "y");
+  const auto document = Json({"models", "explain", "m", "--input", Path("in.csv"), "--method",
+                              "interventional", "--background", "d"});
+  EXPECT_EQ(document.fields().at("mean_absolute_shap").list_value().values_size(), 1);
+  EXPECT_EQ(server_.state().explain_headers.back().shap().background_dataset(),
+            "projects/default/datasets/d");
+}
+
+TEST_F(CliCommandsTest, ExplainRefusesOptionsOfOtherMethods) {
+  const std::vector<std::string> start = {"models", "explain", "m", "--dataset", "d"};
+  for (const std::vector<std::string>& wrong : std::vector<std::vector<std::string>>{
+           {"--method", "magic"},
+           {"--repeats", "3"},
+           {"--method", "dependence"},
+           {"--method", "impurity", "--of", "y"},
+           {"--method", "permutation", "--metric", "beauty"},
+           {"--input", "x.csv"},
+           {"--method", "dependence", "--feature", "a", "--feature", "b", "--svg", "x.svg"}}) {
+    std::vector<std::string> arguments = start;
+    arguments.insert(arguments.end(), wrong.begin(), wrong.end());
+    EXPECT_EQ(Run(arguments).code, 2) << wrong[0] << " " << wrong[1];
+  }
+}
+
 TEST_F(CliCommandsTest, DownloadsDatasets) {
   server_.state().dataset_bytes = "a,b\n1,2\n";
   server_.state().datasets["projects/default/datasets/d"].set_name("projects/default/datasets/d");

@@ -381,6 +381,43 @@ class FakeModelService final : public v1::ModelService::Service {
     return grpc::Status::OK;
   }
 
+  // Answers SHAP values 1 and 2 of the features a and b for each line feed but the first.
+  grpc::Status Explain(
+      grpc::ServerContext*,
+      grpc::ServerReaderWriter<v1::ExplainResponse, v1::ExplainRequest>* stream) override {
+    v1::ExplainRequest request;
+    int64_t lines = 0;
+    while (stream->Read(&request)) {
+      if (request.has_header()) {
+        const absl::MutexLock lock(&state_.mutex);
+        state_.explain_headers.push_back(request.header());
+        const grpc::Status status = Enter(state_, "Explain");
+        if (!status.ok()) return status;
+      }
+      lines += std::count(request.data().begin(), request.data().end(), '\n');
+    }
+    v1::ExplainResponse response;
+    v1::ExplanationInfo& info = *response.mutable_info();
+    for (const char* feature : {"a", "b"}) {
+      info.add_features(feature);
+      info.add_categorical(false);
+    }
+    info.add_outputs("y");
+    info.add_base_values(0.5);
+    info.set_row_count(lines - 1);
+    stream->Write(response);
+    v1::ShapBlock& block = *response.mutable_shap();
+    block.set_row_count(lines - 1);
+    for (int64_t i = 0; i + 1 < lines; ++i) {
+      for (const double value : {1.0, 2.0}) {
+        block.add_values(value);
+        block.add_feature_values(value);
+      }
+    }
+    stream->Write(response);
+    return grpc::Status::OK;
+  }
+
  private:
   FakeState& state_;
 };

@@ -70,6 +70,7 @@ struct FakeState {
   DownloadFault download_fault;
   std::vector<int64_t> download_offsets;
   std::vector<v1::PredictTableHeader> predict_headers;
+  std::vector<v1::ExplainHeader> explain_headers;
   int list_page_limit = 1000;
 };
 
