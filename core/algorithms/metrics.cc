@@ -6,6 +6,8 @@
 #include <optional>
 #include <vector>
 
+#include "core/base/status.h"
+
 namespace trainyard {
 namespace {
 
@@ -13,15 +15,46 @@ double WeightAt(std::span<const double> weights, size_t row) {
   return weights.empty() ? 1.0 : weights[row];
 }
 
+constexpr size_t kRowsPerCheck = size_t{1} << 16;
+
+absl::Status Ask(const std::function<absl::Status()>& check) {
+  return check ? check() : absl::OkStatus();
+}
+
+// Sorts runs, then merges them pairwise, with a check before each step.
+template <typename Less>
+absl::Status SortChecked(std::vector<uint32_t>& order, const Less& less,
+                         const std::function<absl::Status()>& check) {
+  const auto at = [&order](size_t i) {
+    return order.begin() + static_cast<ptrdiff_t>(std::min(i, order.size()));
+  };
+  for (size_t first = 0; first < order.size(); first += kRowsPerCheck) {
+    TY_RETURN_IF_ERROR(Ask(check));
+    std::sort(at(first), at(first + kRowsPerCheck), less);
+  }
+  std::vector<uint32_t> merged(order.size());
+  for (size_t run = kRowsPerCheck; run < order.size(); run *= 2) {
+    for (size_t first = 0; first < order.size(); first += 2 * run) {
+      TY_RETURN_IF_ERROR(Ask(check));
+      std::merge(at(first), at(first + run), at(first + run), at(first + 2 * run),
+                 merged.begin() + static_cast<ptrdiff_t>(first), less);
+    }
+    order.swap(merged);
+  }
+  return absl::OkStatus();
+}
+
 // Area under the ROC curve of "is of class `positive`" by the scores of that class.
-std::optional<double> AreaUnderCurve(std::span<const double> probabilities, size_t class_count,
-                                     std::span<const int32_t> classes,
-                                     std::span<const double> weights, size_t positive) {
-  std::vector<size_t> order(classes.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  const auto score = [&](size_t row) { return probabilities[row * class_count + positive]; };
-  std::sort(order.begin(), order.end(),
-            [&](size_t a, size_t b) { return score(a) != score(b) ? score(a) < score(b) : a < b; });
+absl::StatusOr<std::optional<double>> AreaUnderCurve(
+    std::span<const double> probabilities, size_t class_count, std::span<const int32_t> classes,
+    std::span<const double> weights, size_t positive, const std::function<absl::Status()>& check) {
+  std::vector<uint32_t> order(classes.size());
+  std::iota(order.begin(), order.end(), uint32_t{0});
+  const auto score = [&](uint32_t row) { return probabilities[row * class_count + positive]; };
+  const auto less = [&](uint32_t a, uint32_t b) {
+    return score(a) != score(b) ? score(a) < score(b) : a < b;
+  };
+  TY_RETURN_IF_ERROR(SortChecked(order, less, check));
   double area = 0;
   double negatives_below = 0;
   double positives = 0;
@@ -38,23 +71,23 @@ std::optional<double> AreaUnderCurve(std::span<const double> probabilities, size
     positives += tied_positives;
     i = j;
   }
-  if (!(positives > 0) || !(negatives_below > 0)) return std::nullopt;
-  return area / (positives * negatives_below);
+  if (!(positives > 0) || !(negatives_below > 0)) return std::optional<double>();
+  return std::optional<double>(area / (positives * negatives_below));
 }
 
 }  // namespace
 
 double LogLossOf(double probability) { return -std::log(std::max(probability, kLeastProbability)); }
 
-std::map<std::string, double> ClassificationMetrics(std::span<const double> probabilities,
-                                                    std::span<const int32_t> classes,
-                                                    std::span<const double> weights,
-                                                    int class_count) {
+absl::StatusOr<std::map<std::string, double>> ClassificationMetrics(
+    std::span<const double> probabilities, std::span<const int32_t> classes,
+    std::span<const double> weights, int class_count, const std::function<absl::Status()>& check) {
   const size_t width = static_cast<size_t>(class_count);
   double weight = 0;
   double correct = 0;
   double loss = 0;
   for (size_t row = 0; row < classes.size(); ++row) {
+    if (row % kRowsPerCheck == 0) TY_RETURN_IF_ERROR(Ask(check));
     const std::span<const double> own = probabilities.subspan(row * width, width);
     const size_t actual = static_cast<size_t>(classes[row]);
     const size_t predicted =
@@ -63,13 +96,14 @@ std::map<std::string, double> ClassificationMetrics(std::span<const double> prob
     correct += predicted == actual ? WeightAt(weights, row) : 0;
     loss += WeightAt(weights, row) * LogLossOf(own[actual]);
   }
-  if (!(weight > 0)) return {};
+  if (!(weight > 0)) return std::map<std::string, double>();
   std::map<std::string, double> metrics = {{"accuracy", correct / weight},
                                            {"log_loss", loss / weight}};
   double area = 0;
   int areas = 0;
   for (size_t k = width == 2 ? 1 : 0; k < width; ++k) {
-    const std::optional<double> one = AreaUnderCurve(probabilities, width, classes, weights, k);
+    TY_ASSIGN_OR_RETURN(const std::optional<double> one,
+                        AreaUnderCurve(probabilities, width, classes, weights, k, check));
     if (!one.has_value()) continue;
     area += *one;
     ++areas;

@@ -2,9 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 
 namespace trainyard {
 
@@ -18,11 +22,12 @@ double LogLossOf(double probability);
 // `weights` (empty: 1). The predicted class is the most probable one, the first of equals. `auc` is
 // the area under the ROC curve of the second class for two classes, else the mean over classes of
 // one class against the rest; ties count half. Classes without rows, or without rows of others, are
-// left out of the mean, and `auc` is absent when none remains. Empty for no rows.
-std::map<std::string, double> ClassificationMetrics(std::span<const double> probabilities,
-                                                    std::span<const int32_t> classes,
-                                                    std::span<const double> weights,
-                                                    int class_count);
+// left out of the mean, and `auc` is absent when none remains. Empty for no rows. Returns what
+// `check` returns when that is not OK; it is asked every few milliseconds and may be empty.
+absl::StatusOr<std::map<std::string, double>> ClassificationMetrics(
+    std::span<const double> probabilities, std::span<const int32_t> classes,
+    std::span<const double> weights, int class_count,
+    const std::function<absl::Status()>& check = {});
 
 // `rmse`, the root of the mean over rows and outputs of the squared error, and `r2`, 1 minus
 // squared error over squared deviation from the mean, averaged over the outputs that vary (absent

@@ -32,15 +32,24 @@ std::string NumberText(double value) {
   return std::string(buffer, result.ptr);
 }
 
+constexpr size_t kRowsPerCheck = size_t{1} << 16;
+
+// CANCELLED once in a while, when the job is to end.
+absl::Status CheckAt(size_t row, TrainingContext& context) {
+  return row % kRowsPerCheck == 0 ? context.CheckCancelled() : absl::OkStatus();
+}
+
 absl::Status AtColumn(const Table& table, int column, int64_t row, absl::string_view what) {
   return absl::InvalidArgumentError(
       absl::StrCat("column \"", table.column(column).name(), "\", row ", row + 1, ": ", what));
 }
 
-absl::Status ReadWeights(const Table& table, int column, std::vector<double>& weights) {
+absl::Status ReadWeights(const Table& table, int column, std::vector<double>& weights,
+                         TrainingContext& context) {
   const std::span<const double> numbers = table.numbers(column);
   weights.assign(numbers.begin(), numbers.end());
   for (size_t row = 0; row < weights.size(); ++row) {
+    TY_RETURN_IF_ERROR(CheckAt(row, context));
     if (!std::isfinite(weights[row]) || weights[row] < 0) {
       return AtColumn(table, column, static_cast<int64_t>(row),
                       absl::StrCat("the weight is ", weights[row], "; must be finite and >= 0"));
@@ -50,12 +59,13 @@ absl::Status ReadWeights(const Table& table, int column, std::vector<double>& we
 }
 
 absl::Status ReadValues(const Table& table, std::span<const int> columns,
-                        std::vector<double>& values) {
+                        std::vector<double>& values, TrainingContext& context) {
   const size_t rows = static_cast<size_t>(table.row_count());
   values.resize(rows * columns.size());
   for (size_t k = 0; k < columns.size(); ++k) {
     const std::span<const double> numbers = table.numbers(columns[k]);
     for (size_t row = 0; row < rows; ++row) {
+      TY_RETURN_IF_ERROR(CheckAt(row, context));
       if (std::abs(numbers[row]) > kLargestTarget) {
         return AtColumn(table, columns[k], static_cast<int64_t>(row),
                         absl::StrCat("the target is ", numbers[row], "; must be within ±1e145"));
@@ -68,7 +78,7 @@ absl::Status ReadValues(const Table& table, std::span<const int> columns,
 
 // Classes are the distinct values that occur in rows with `used[row] != 0`, in order.
 absl::Status ReadClasses(const Table& table, int column, const std::vector<uint8_t>& used,
-                         LearningTable& result) {
+                         LearningTable& result, TrainingContext& context) {
   const bool categorical = table.column(column).type() == v1::COLUMN_TYPE_CATEGORICAL;
   const size_t rows = static_cast<size_t>(table.row_count());
   const auto key_of = [&](size_t row) {
@@ -77,6 +87,7 @@ absl::Status ReadClasses(const Table& table, int column, const std::vector<uint8
   };
   std::vector<double> keys;
   for (size_t row = 0; row < rows; ++row) {
+    TY_RETURN_IF_ERROR(CheckAt(row, context));
     if (!used[row]) continue;
     const double key = key_of(row);
     const auto at = std::lower_bound(keys.begin(), keys.end(), key);
@@ -90,6 +101,7 @@ absl::Status ReadClasses(const Table& table, int column, const std::vector<uint8
   }
   result.classes.assign(rows, -1);
   for (size_t row = 0; row < rows; ++row) {
+    TY_RETURN_IF_ERROR(CheckAt(row, context));
     if (!used[row]) continue;
     const auto at = std::lower_bound(keys.begin(), keys.end(), key_of(row));
     result.classes[row] = static_cast<int32_t>(at - keys.begin());
@@ -113,13 +125,14 @@ bool IsMissing(const Table& table, int column, size_t row) {
 }
 
 // Marks the rows with all targets and a positive weight, and says how many are not among them.
-std::vector<uint8_t> FindUsableRows(const Table& table, LearningTable& result,
-                                    TrainingContext& context) {
+absl::StatusOr<std::vector<uint8_t>> FindUsableRows(const Table& table, LearningTable& result,
+                                                    TrainingContext& context) {
   const size_t rows = static_cast<size_t>(table.row_count());
   std::vector<uint8_t> used(rows, 1);
   int64_t without_target = 0;
   int64_t without_weight = 0;
   for (size_t row = 0; row < rows; ++row) {
+    TY_RETURN_IF_ERROR(CheckAt(row, context));
     const bool missing = std::any_of(result.columns.targets.begin(), result.columns.targets.end(),
                                      [&](int column) { return IsMissing(table, column, row); });
     const bool weightless = !missing && !result.weights.empty() && result.weights[row] == 0;
@@ -214,14 +227,16 @@ absl::StatusOr<LearningTable> PrepareLearningTable(std::shared_ptr<const Table> 
   result.columns = columns;
   result.features = FeaturesOf(*result.table, columns.features);
   if (columns.weight.has_value()) {
-    TY_RETURN_IF_ERROR(ReadWeights(*result.table, *columns.weight, result.weights));
+    TY_RETURN_IF_ERROR(ReadWeights(*result.table, *columns.weight, result.weights, context));
   }
-  const std::vector<uint8_t> used = FindUsableRows(*result.table, result, context);
+  TY_ASSIGN_OR_RETURN(const std::vector<uint8_t> used,
+                      FindUsableRows(*result.table, result, context));
   if (classification) {
-    TY_RETURN_IF_ERROR(ReadClasses(*result.table, columns.targets.front(), used, result));
+    TY_RETURN_IF_ERROR(ReadClasses(*result.table, columns.targets.front(), used, result, context));
   } else {
-    TY_RETURN_IF_ERROR(ReadValues(*result.table, columns.targets, result.values));
+    TY_RETURN_IF_ERROR(ReadValues(*result.table, columns.targets, result.values, context));
   }
+  TY_RETURN_IF_ERROR(context.CheckCancelled());
   TY_ASSIGN_OR_RETURN(result.split, SplitRows(*result.table, result.rows, split, result.classes));
   TY_RETURN_IF_ERROR(CheckTrainingRows(result));
   return result;

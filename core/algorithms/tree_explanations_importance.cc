@@ -223,12 +223,14 @@ class ImportanceExplanation final : public Explanation {
     };
     const Metric metric = MetricOf(options.metric(), metric_of_classes());
     const QualityFunction quality = [&](std::span<const double> predictions) {
-      const std::map<std::string, double> all =
+      // Without a check it cannot be interrupted, which is the only way to fail.
+      const absl::StatusOr<std::map<std::string, double>> all =
           metric_of_classes()
               ? ClassificationMetrics(predictions, targets_->classes, targets_->weights, width)
               : RegressionMetrics(predictions, targets_->values, targets_->weights, width);
-      const auto found = all.find(metric.name);
-      if (found == all.end()) return std::nan("");
+      if (!all.ok()) return std::nan("");
+      const auto found = all->find(metric.name);
+      if (found == all->end()) return std::nan("");
       return metric.is_loss ? -found->second : found->second;
     };
     TY_ASSIGN_OR_RETURN(const PermutationImportance result,

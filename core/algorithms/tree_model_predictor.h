@@ -5,6 +5,7 @@
 
 #include "absl/status/statusor.h"
 #include "core/algorithms/algorithm.h"
+#include "core/trees/ensemble.h"
 #include "trainyard/v1/tree.pb.h"
 
 namespace trainyard {
@@ -14,5 +15,9 @@ namespace trainyard {
 // there are several targets); of a classification the most probable class, followed by
 // `probability_CLASS` for every class. DATA_LOSS when the model is damaged.
 absl::StatusOr<std::unique_ptr<Predictor>> MakeTreeModelPredictor(const v1::TreeModel& model);
+
+// The same where the trees of `model` are in `ensemble`, checked already (EnsembleFromModel).
+std::unique_ptr<Predictor> MakeTreeModelPredictor(const v1::TreeModel& model,
+                                                  TreeEnsemble ensemble);
 
 }  // namespace trainyard

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,8 +13,16 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "trainyard/v1/job.pb.h"
+#include "trainyard/v1/model.pb.h"
 
 namespace trainyard {
+
+// A model of the service that a job takes as input.
+struct InputModel {
+  v1::ModelManifest manifest;
+  // Path of each file on this machine, by its path in the model folder.
+  std::map<std::string, std::filesystem::path> files;
+};
 
 // The link between an algorithm and whoever runs it. All methods may be called from any thread,
 // return quickly, and never fail because nobody listens.
@@ -42,6 +51,12 @@ class TrainingContext {
 
   // The newest checkpoint of an earlier attempt, or nullopt for a fresh start.
   virtual absl::StatusOr<std::optional<std::string>> LoadCheckpoint() = 0;
+
+  // A model that the spec names (a field whose rule says `resource: "model"`), by that name.
+  // NOT_FOUND where it is not at hand.
+  virtual absl::StatusOr<InputModel> FindModel(std::string_view name) {
+    return absl::NotFoundError("the model \"" + std::string(name) + "\" is not at hand");
+  }
 
   // Folder, empty at first, that the algorithm writes the model's files into.
   virtual const std::filesystem::path& model_folder() const = 0;

@@ -31,8 +31,9 @@ struct ForestHooks {
   std::function<absl::Status()> check;
   // Share of the growth that is done, 0 to 1, rising; about a hundred calls, from any thread.
   std::function<void(double fraction)> progress;
-  // Tree `number` is finished and so are all before it. Called once per tree that was grown now, in
-  // rising order, by one thread at a time. Not OK: growth stops and returns this status.
+  // Tree `number` is finished and so are all before it; `tree` stands right after them in one array,
+  // which lasts until growth ends. Called once per tree that was grown now, in rising order, by one
+  // thread at a time. Not OK: growth stops and returns this status.
   std::function<absl::Status(int number, const Tree& tree)> tree_done;
 };
 

@@ -119,17 +119,27 @@ void TreePredictor::PredictRaw(std::span<const FeatureColumn> features,
       scores);
 }
 
-void TreePredictor::Predict(std::span<const FeatureColumn> features, int64_t begin,
-                            std::span<double> values) const {
+template <typename Score>
+void TreePredictor::PredictBy(const Score& score, std::span<double> values) const {
   if (prediction_count() == outputs_) {
-    PredictRaw(features, begin, values);
+    score(values);
     ApplyLink(link_, outputs_, values, values);
     return;
   }
   std::vector<double> scores(values.size() / static_cast<size_t>(prediction_count()) *
                              static_cast<size_t>(outputs_));
-  PredictRaw(features, begin, scores);
+  score(std::span(scores));
   ApplyLink(link_, outputs_, scores, values);
+}
+
+void TreePredictor::Predict(std::span<const FeatureColumn> features, int64_t begin,
+                            std::span<double> values) const {
+  PredictBy([&](std::span<double> scores) { PredictRaw(features, begin, scores); }, values);
+}
+
+void TreePredictor::Predict(std::span<const FeatureColumn> features, std::span<const int64_t> rows,
+                            std::span<double> values) const {
+  PredictBy([&](std::span<double> scores) { PredictRaw(features, rows, scores); }, values);
 }
 
 }  // namespace trainyard

@@ -46,8 +46,15 @@ class TreePredictor {
   void Predict(std::span<const FeatureColumn> features, int64_t begin,
                std::span<double> values) const;
 
+  // The same for the given rows.
+  void Predict(std::span<const FeatureColumn> features, std::span<const int64_t> rows,
+               std::span<double> values) const;
+
  private:
   void Compile(std::span<const Tree> trees);
+  // Calls `score` for raw scores and applies the link.
+  template <typename Score>
+  void PredictBy(const Score& score, std::span<double> values) const;
   int64_t RowsPerBlock(int64_t rows) const;
   // Raw scores of a loaded block.
   void ScoreBlock(const RowBlock& block, std::span<int32_t> leaves, std::span<double> scores) const;

@@ -46,6 +46,8 @@ class Resolver {
   void FindAlgorithm();
   absl::Status PinDatasets();
   absl::Status PinDataset(const std::string& field, std::string& name);
+  absl::Status CheckModels();
+  absl::Status CheckModel(const std::string& field, const std::string& name);
   void CheckSpec();
   void CheckMemory();
   absl::Status Problem() const;
@@ -76,6 +78,7 @@ absl::StatusOr<ResolvedJob> Resolver::Run() {
   }
   FillResources();
   if (absl::Status status = PinDatasets(); !status.ok()) return status;
+  if (absl::Status status = CheckModels(); !status.ok()) return status;
   CheckSpec();
   if (violations_.empty()) CheckMemory();
   if (!violations_.empty()) return Problem();
@@ -208,6 +211,32 @@ absl::Status Resolver::PinDataset(const std::string& field, std::string& name) {
   }
   name = version->name();
   tables_[name] = version->table();
+  return absl::OkStatus();
+}
+
+absl::Status Resolver::CheckModels() {
+  absl::Status failure;
+  VisitResourceNames(job_, "model", [&](const std::string& path, std::string& name) {
+    if (failure.ok()) failure = CheckModel(absl::StrCat("job.", path), name);
+  });
+  return failure;
+}
+
+absl::Status Resolver::CheckModel(const std::string& field, const std::string& name) {
+  const auto parsed = ModelName::Parse(name);
+  if (!parsed.ok()) {
+    violations_.Add(field, std::string(parsed.status().message()));
+    return absl::OkStatus();
+  }
+  if (parsed->project != project_.project) {
+    violations_.Add(
+        field, absl::StrCat("'", name, "' is not of the job's project '", project_.project, "'"));
+    return absl::OkStatus();
+  }
+  if (environment_.get_model == nullptr) return absl::OkStatus();
+  const auto model = environment_.get_model(*parsed);
+  if (!absl::IsNotFound(model.status())) return model.status();
+  violations_.Add(field, absl::StrCat("'", name, "' does not exist"));
   return absl::OkStatus();
 }
 

@@ -30,6 +30,8 @@ struct SpecEnvironment {
   std::function<const Algorithm*(std::string_view name)> find_algorithm;
   // A version of a data set; version 0 stands for the newest. NOT_FOUND when there is none.
   std::function<absl::StatusOr<v1::DatasetVersion>(const DatasetName& name)> get_dataset_version;
+  // A model, or NOT_FOUND. Null: there are none.
+  std::function<absl::StatusOr<v1::Model>(const ModelName& name)> get_model;
 };
 
 // A job as JobManager::Create takes it.

@@ -85,6 +85,32 @@ absl::StatusOr<std::vector<v1::AssignedTable>> AssignTables(DatasetStore& datase
   return tables;
 }
 
+// The models that a spec names, ready for a worker.
+absl::StatusOr<JobManager::AssignedModels> AssignModels(ModelStore& models,
+                                                        const v1::TrainingSpec& spec) {
+  v1::TrainingSpec visited = spec;
+  JobManager::AssignedModels assigned;
+  absl::Status status;
+  VisitResourceNames(visited, "model", [&](const std::string&, std::string& name) {
+    if (!status.ok()) return;
+    const auto parsed = ModelName::Parse(name);
+    const auto held =
+        parsed.ok() ? models.Open(*parsed) : absl::StatusOr<ModelStore::HeldModel>(parsed.status());
+    status = AddContext(held.status(), name);
+    if (!held.ok()) return;
+    v1::AssignedModel& model = assigned.models.emplace_back();
+    model.set_name(name);
+    *model.mutable_manifest() = held->model.manifest();
+    for (int i = 0; i < held->model.files_size(); ++i) {
+      (*model.mutable_files())[held->model.files(i).path()] =
+          held->paths[static_cast<size_t>(i)].string();
+    }
+    assigned.holds.push_back(held->hold);
+  });
+  if (!status.ok()) return status;
+  return assigned;
+}
+
 class Server final : public ServerProcess {
  public:
   explicit Server(const Settings& settings)
@@ -180,6 +206,9 @@ class Server final : public ServerProcess {
     parts.assign_tables = [this](const v1::TrainingSpec& spec) {
       return AssignTables(*datasets_, spec);
     };
+    parts.assign_models = [this](const v1::TrainingSpec& spec) {
+      return AssignModels(*models_, spec);
+    };
     parts.observer = &job_metrics_;
     TY_ASSIGN_OR_RETURN(jobs_, JobManager::Start(options, parts));
     return absl::OkStatus();
@@ -228,6 +257,7 @@ class Server final : public ServerProcess {
     environment.get_dataset_version = [this](const DatasetName& name) {
       return datasets_->GetVersion(name);
     };
+    environment.get_model = [this](const ModelName& name) { return models_->Get(name); };
     return environment;
   }
 

@@ -202,6 +202,8 @@ void JobManagerImpl::PrepareInputs(int64_t attempt_id, const JobName& name,
                                    const v1::TrainingSpec& spec, bool may_have_checkpoint) {
   absl::StatusOr<std::vector<v1::AssignedTable>> tables = std::vector<v1::AssignedTable>();
   if (assign_tables_ != nullptr) tables = assign_tables_(spec);
+  absl::StatusOr<AssignedModels> models = AssignedModels();
+  if (assign_models_ != nullptr && tables.ok()) models = assign_models_(spec);
   std::string checkpoint_path;
   std::shared_ptr<void> hold;
   if (may_have_checkpoint && blobs_ != nullptr) {
@@ -216,13 +218,18 @@ void JobManagerImpl::PrepareInputs(int64_t attempt_id, const JobName& name,
   JobRecord* record = FindAttempt(attempt_id);
   if (record == nullptr || record->live->attempt->ended) return;
   LiveAttempt& attempt = *record->live->attempt;
-  if (!tables.ok()) {
-    const absl::Status error = AddContext(tables.status(), "the job's data could not be prepared");
-    KillWorker(*record, Attempt::END_CAUSE_SERVER_FAULT,
+  if (!tables.ok() || !models.ok()) {
+    const absl::Status error = AddContext(tables.ok() ? models.status() : tables.status(),
+                                          "the job's data could not be prepared");
+    // A model may have been deleted while the job was queued.
+    const bool gone = tables.ok() && absl::IsNotFound(models.status());
+    KillWorker(*record, gone ? Attempt::END_CAUSE_USER_ERROR : Attempt::END_CAUSE_SERVER_FAULT,
                std::string(error.message().data(), error.message().size()));
   } else {
     attempt.inputs = LiveAttempt::Inputs::kReady;
     attempt.tables = *std::move(tables);
+    attempt.models = std::move(models->models);
+    attempt.holds.insert(attempt.holds.end(), models->holds.begin(), models->holds.end());
     attempt.checkpoint_path = std::move(checkpoint_path);
     if (hold != nullptr) attempt.holds.push_back(std::move(hold));
     TryAssign(*record);

@@ -39,6 +39,7 @@ JobManagerImpl::JobManagerImpl(const Options& options, const Dependencies& depen
       executor_(dependencies.executor),
       clock_(dependencies.clock),
       assign_tables_(dependencies.assign_tables),
+      assign_models_(dependencies.assign_models),
       observer_(dependencies.observer != nullptr ? dependencies.observer : NoObserver()),
       runtime_(std::move(runtime)),
       gate_(std::make_shared<Gate>()),

@@ -55,6 +55,11 @@ class JobManager {
     absl::Duration max_retry_backoff = absl::Minutes(5);
     SchedulingQueue::Options queue;  // `capacity` is taken from above
   };
+  // Models for a worker.
+  struct AssignedModels {
+    std::vector<v1::AssignedModel> models;
+    std::vector<std::shared_ptr<void>> holds;
+  };
   struct Dependencies {
     Catalogue* catalogue;
     BlobStore* blobs;
@@ -64,6 +69,10 @@ class JobManager {
     // block.
     std::function<absl::StatusOr<std::vector<v1::AssignedTable>>(const v1::TrainingSpec&)>
         assign_tables;
+    // The models named in a resolved spec, whose files are readable while `hold` lives. Called like
+    // `assign_tables`; null: specs name none. NOT_FOUND when a model was deleted since, which is
+    // the user's fault.
+    std::function<absl::StatusOr<AssignedModels>(const v1::TrainingSpec&)> assign_models;
     JobObserver* observer = nullptr;  // see observer.h; outlives the manager
   };
 

@@ -222,6 +222,7 @@ class JobManagerImpl : public JobManager {
   Clock* const clock_;
   const std::function<absl::StatusOr<std::vector<v1::AssignedTable>>(const v1::TrainingSpec&)>
       assign_tables_;
+  const std::function<absl::StatusOr<AssignedModels>(const v1::TrainingSpec&)> assign_models_;
   JobObserver* const observer_;
   const std::unique_ptr<Runtime> runtime_;
   const std::shared_ptr<Gate> gate_;

@@ -80,6 +80,7 @@ struct LiveAttempt {
   enum class Inputs { kMissing, kReady };
   Inputs inputs = Inputs::kMissing;
   std::vector<v1::AssignedTable> tables;
+  std::vector<v1::AssignedModel> models;
   std::string checkpoint_path;
 
   std::map<std::string, v1::ModelFile> files;  // by path

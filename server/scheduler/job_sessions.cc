@@ -169,6 +169,7 @@ void JobManagerImpl::TryAssign(JobRecord& record) {
   assignment.set_attempt(attempt.record.name.attempt);
   *assignment.mutable_spec() = live.job.spec();
   for (const v1::AssignedTable& table : attempt.tables) *assignment.add_tables() = table;
+  for (const v1::AssignedModel& model : attempt.models) *assignment.add_models() = model;
   *assignment.mutable_resources() = live.job.resources();
   assignment.set_checkpoint_path(attempt.checkpoint_path);
   assignment.set_acknowledged_sequence(attempt.acknowledged_sequence);

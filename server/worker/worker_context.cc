@@ -29,9 +29,21 @@ WorkerContext::WorkerContext(const v1::Assignment& assignment, std::filesystem::
     : dependencies_(dependencies),
       model_folder_(std::move(model_folder)),
       checkpoint_path_(assignment.checkpoint_path()),
+      models_(assignment.models().begin(), assignment.models().end()),
       threads_(std::max(1, assignment.resources().cpu_threads())),
       attempt_(assignment.attempt()),
       estimator_(dependencies.clock->Monotonic()) {}
+
+absl::StatusOr<InputModel> WorkerContext::FindModel(std::string_view name) {
+  for (const v1::AssignedModel& assigned : models_) {
+    if (assigned.name() != name) continue;
+    InputModel model;
+    model.manifest = assigned.manifest();
+    model.files.insert(assigned.files().begin(), assigned.files().end());
+    return model;
+  }
+  return TrainingContext::FindModel(name);
+}
 
 void WorkerContext::ReportProgress(const v1::Progress& progress) {
   SetCrashPhase(progress.phase(), progress.step());

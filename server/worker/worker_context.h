@@ -46,6 +46,7 @@ class WorkerContext : public TrainingContext, public FaultHooks {
   absl::Status CheckCancelled() override;
   absl::Status SaveCheckpoint(int64_t step, std::string_view state) override;
   absl::StatusOr<std::optional<std::string>> LoadCheckpoint() override;
+  absl::StatusOr<InputModel> FindModel(std::string_view name) override;
   const std::filesystem::path& model_folder() const override { return model_folder_; }
   int threads() const override { return threads_; }
   int attempt() const override { return attempt_; }
@@ -56,6 +57,7 @@ class WorkerContext : public TrainingContext, public FaultHooks {
   const Dependencies dependencies_;
   const std::filesystem::path model_folder_;
   const std::string checkpoint_path_;
+  const std::vector<v1::AssignedModel> models_;
   const int threads_;
   const int attempt_;
   Mutex mutex_;

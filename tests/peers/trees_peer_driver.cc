@@ -13,6 +13,7 @@
 #include "core/base/file_system.h"
 #include "core/base/status.h"
 #include "core/data/table.h"
+#include "core/trees/tree_model_files.h"
 #include "core/trees/tree_predictor.h"
 #include "core/trees/tree_printer.h"
 #include "core/trees/tree_proto.h"
@@ -57,8 +58,9 @@ std::string JsonNumbers(const std::vector<double>& values) {
   return text + "]";
 }
 
-// Values of the tree for every row of the file, [row][output].
-absl::StatusOr<std::vector<double>> PredictFile(const Tree& tree, const v1::TreeModel& model,
+// Predictions for every row of the file, [row][prediction].
+absl::StatusOr<std::vector<double>> PredictFile(const TreeEnsemble& ensemble,
+                                                const v1::TreeModel& model,
                                                 const std::filesystem::path& file) {
   TY_ASSIGN_OR_RETURN(const std::shared_ptr<const Table> table, ReadTable(file, {}, {}, 1));
   std::vector<FeatureColumn> columns;
@@ -68,8 +70,8 @@ absl::StatusOr<std::vector<double>> PredictFile(const Tree& tree, const v1::Tree
     columns.push_back(FeatureColumn::Numeric(table->numbers(*column)));
   }
   std::vector<double> values(static_cast<size_t>(table->row_count()) *
-                             static_cast<size_t>(tree.outputs));
-  TreePredictor({&tree, 1}, TreeCombination::kMean).Predict(columns, 0, values);
+                             static_cast<size_t>(ensemble.prediction_count()));
+  TreePredictor(ensemble).Predict(columns, 0, values);
   return values;
 }
 
@@ -92,10 +94,8 @@ absl::Status Run(int argc, char** argv) {
   QuietContext context;
   TY_ASSIGN_OR_RETURN(const TrainingResult result,
                       algorithm.Train(spec, {{kDataset, table}}, context));
-  TY_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(context.model_folder() / "tree.pb"));
-  TY_ASSIGN_OR_RETURN(const v1::TreeModel model, ParseTreeModel(bytes));
-  TY_ASSIGN_OR_RETURN(TreeEnsemble ensemble, EnsembleFromModel(model));
-  Tree& tree = ensemble.trees[0];
+  TY_ASSIGN_OR_RETURN(StoredTrees stored, ReadTreeModel(context.model_folder()));
+  TreeEnsemble& ensemble = stored.ensemble;
   std::string report;
   google::protobuf::util::JsonPrintOptions options;
   options.preserve_proto_field_names = true;
@@ -105,11 +105,11 @@ absl::Status Run(int argc, char** argv) {
            .ok()) {
     return absl::InternalError("the report cannot be printed");
   }
-  std::cout << "{\"report\": " << report << ", \"tree\": " << TreeToJson(tree, {});
+  std::cout << "{\"report\": " << report << ", \"tree\": " << TreeToJson(ensemble.trees[0], {});
   if (argc > 3) {
-    TY_ASSIGN_OR_RETURN(const std::vector<double> shrunk, PredictFile(tree, model, argv[3]));
-    tree.value = tree.mean;
-    TY_ASSIGN_OR_RETURN(const std::vector<double> plain, PredictFile(tree, model, argv[3]));
+    TY_ASSIGN_OR_RETURN(const std::vector<double> shrunk, PredictFile(ensemble, stored.model, argv[3]));
+    for (Tree& tree : ensemble.trees) tree.value = tree.mean;
+    TY_ASSIGN_OR_RETURN(const std::vector<double> plain, PredictFile(ensemble, stored.model, argv[3]));
     std::cout << ", \"shrunk\": " << JsonNumbers(shrunk) << ", \"plain\": " << JsonNumbers(plain);
   }
   std::cout << "}\n";

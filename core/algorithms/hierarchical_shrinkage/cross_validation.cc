@@ -2,144 +2,143 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "core/algorithms/metrics.h"
 #include "core/base/status.h"
-#include "core/trees/shrinkage.h"
-#include "core/trees/tree_predictor.h"
+#include "core/trees/pruning.h"
 
 namespace trainyard {
 namespace {
 
-constexpr size_t kRowsPerCheck = 1 << 16;
-
-// Targets and weights of some of the training rows, kept for a LossRows.
-struct Subset {
-  std::vector<int64_t> rows;
-  std::vector<double> values;
-  std::vector<int32_t> classes;
-  std::vector<double> weights;
+// Positions of the training rows by whether they are in a fold.
+struct FoldRows {
+  std::vector<uint32_t> outside;
+  std::vector<uint32_t> inside;
 };
 
-Subset TakeFold(const TrainingRows& training, std::span<const int32_t> fold_of, int fold) {
-  Subset subset;
-  const size_t width = static_cast<size_t>(training.target.outputs);
+FoldRows DivideByFold(std::span<const int32_t> fold_of, int fold) {
+  FoldRows rows;
   for (size_t i = 0; i < fold_of.size(); ++i) {
-    if (fold_of[i] != fold) continue;
-    subset.rows.push_back(training.rows[i]);
-    if (!training.weights.empty()) subset.weights.push_back(training.weights[i]);
-    if (training.target.classification()) {
-      subset.classes.push_back(training.target.classes[i]);
-      continue;
-    }
-    for (size_t k = 0; k < width; ++k) {
-      subset.values.push_back(training.target.values[i * width + k]);
-    }
+    (fold_of[i] == fold ? rows.inside : rows.outside).push_back(static_cast<uint32_t>(i));
   }
-  return subset;
+  return rows;
 }
 
-double SquaredError(const double* prediction, const double* target, size_t width) {
-  double sum = 0;
-  for (size_t k = 0; k < width; ++k) {
-    sum += (prediction[k] - target[k]) * (prediction[k] - target[k]);
+// The losses of one fit for all strengths and, where there are any, for all prunings.
+absl::StatusOr<std::vector<double>> LossesOfFit(BaseLearner& learner, FittedTrees fitted,
+                                                const FitTask& task, const FoldRows& rows,
+                                                const Candidates& candidates,
+                                                const std::function<absl::Status()>& check) {
+  if (candidates.alphas.empty()) {
+    return learner.LossPath(fitted.ensemble, task, rows.inside, candidates.lambdas, check);
   }
-  return sum / static_cast<double>(width);
+  std::vector<double> losses;
+  Tree& tree = fitted.ensemble.trees.front();
+  for (const double alpha : candidates.alphas) {
+    TY_RETURN_IF_ERROR(check());
+    // Greater alphas prune further: each subtree is one of the last.
+    if (alpha > 0) tree = PruneCostComplexity(tree, alpha);
+    TY_ASSIGN_OR_RETURN(
+        const std::vector<double> own,
+        learner.LossPath(fitted.ensemble, task, rows.inside, candidates.lambdas, check));
+    losses.insert(losses.end(), own.begin(), own.end());
+  }
+  return losses;
 }
 
 }  // namespace
 
-absl::StatusOr<std::vector<int32_t>> FindLeaves(const Tree& tree,
-                                                std::span<const FeatureColumn> columns,
-                                                std::span<const int64_t> rows,
-                                                const std::function<absl::Status()>& check) {
-  const TreePredictor predictor({&tree, 1}, TreeCombination::kMean);
-  std::vector<int32_t> leaves(rows.size());
-  for (size_t first = 0; first < rows.size(); first += kRowsPerCheck) {
-    if (check) TY_RETURN_IF_ERROR(check());
-    const size_t count = std::min(kRowsPerCheck, rows.size() - first);
-    predictor.FindLeaves(columns, rows.subspan(first, count),
-                         std::span(leaves).subspan(first, count));
-  }
-  return leaves;
-}
-
-absl::StatusOr<std::vector<double>> LossPath(const Tree& tree,
-                                             v1::HierarchicalShrinkageSpec::Scheme scheme,
-                                             std::span<const double> lambdas, const LossRows& rows,
-                                             const std::function<absl::Status()>& check) {
-  const std::vector<double> path = ShrinkagePath(tree, scheme, lambdas);
-  TY_ASSIGN_OR_RETURN(const std::vector<int32_t> leaves,
-                      FindLeaves(tree, rows.columns, rows.rows, check));
-  const size_t width = static_cast<size_t>(tree.outputs);
-  std::vector<double> losses(lambdas.size(), 0);
-  double total_weight = 0;
-  for (size_t i = 0; i < leaves.size(); ++i) {
-    if (check && i % kRowsPerCheck == 0) TY_RETURN_IF_ERROR(check());
-    const double weight = rows.weights.empty() ? 1.0 : rows.weights[i];
-    total_weight += weight;
-    const double* value = path.data() + static_cast<size_t>(leaves[i]) * lambdas.size() * width;
-    for (size_t j = 0; j < lambdas.size(); ++j, value += width) {
-      losses[j] += weight * (rows.target.classification()
-                                 ? LogLossOf(value[rows.target.classes[i]])
-                                 : SquaredError(value, &rows.target.values[i * width], width));
-    }
-  }
-  for (double& loss : losses) loss /= total_weight;
-  return losses;
-}
-
-absl::StatusOr<std::vector<double>> ValidateFold(const TrainingRows& training,
+absl::StatusOr<std::vector<double>> ValidateFold(BaseLearner& learner, const LearnerInput& input,
                                                  std::span<const int32_t> fold_of, int fold,
+                                                 const Candidates& candidates,
                                                  const v1::HierarchicalShrinkageSpec& spec,
-                                                 ThreadPool& pool, const GrowthHooks& hooks) {
-  std::vector<uint32_t> fit_rows;
-  for (size_t i = 0; i < fold_of.size(); ++i) {
-    if (fold_of[i] != fold) fit_rows.push_back(static_cast<uint32_t>(i));
+                                                 CheckpointKeeper& keeper,
+                                                 const std::function<absl::Status()>& check,
+                                                 const std::function<void(double)>& progress) {
+  const FoldRows rows = DivideByFold(fold_of, fold);
+  if (rows.outside.empty() || rows.inside.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("fold ", fold + 1, " of ", spec.folds(), " has ", rows.inside.size(), " of ",
+                     input.training_count,
+                     " training rows; use fewer folds, or give lambda, where groups are "
+                     "few"));
   }
-  const Subset inside = TakeFold(training, fold_of, fold);
-  if (fit_rows.empty() || inside.rows.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "fold ", fold + 1, " of ", spec.folds(), " has ", inside.rows.size(), " of ",
-        fold_of.size(), " training rows; use fewer folds, or give lambda, where groups are few"));
+  const bool in_loop = learner.shrinks_in_loop();
+  const size_t fits = in_loop ? candidates.lambdas.size() : 1;
+  FitTask task;
+  task.rows = rows.outside;
+  task.seed = static_cast<uint64_t>(spec.seed());
+  std::vector<double>& losses = keeper.state().fold_losses;
+  for (size_t fit = losses.size(); fit < fits; ++fit) {
+    const double done = static_cast<double>(fit);
+    FitHooks hooks;
+    hooks.check = check;
+    hooks.progress = [&](double part) { progress((done + part) / static_cast<double>(fits)); };
+    hooks.trees_done = [&](std::span<const Tree> trees) { return keeper.TreesDone(trees); };
+    task.lambda = in_loop ? candidates.lambdas[fit] : 0;
+    TY_ASSIGN_OR_RETURN(FittedTrees fitted, learner.Fit(task, keeper.TakeTrees(false), hooks));
+    if (!in_loop) {
+      return LossesOfFit(learner, std::move(fitted), task, rows, candidates, check);
+    }
+    TY_ASSIGN_OR_RETURN(
+        const std::vector<double> loss,
+        learner.LossPath(fitted.ensemble, task, rows.inside, {&task.lambda, 1}, check));
+    losses.push_back(loss.front());
+    if (fit + 1 < fits) TY_RETURN_IF_ERROR(keeper.Save());
   }
-  TY_ASSIGN_OR_RETURN(const Tree tree,
-                      GrowCart(training.features, training.target, training.weights, fit_rows,
-                               spec.cart(), pool, hooks));
-  const TreeTarget target =
-      training.target.classification()
-          ? TreeTarget::Classification(inside.classes, training.target.outputs)
-          : TreeTarget::Regression(inside.values, training.target.outputs);
-  const std::vector<double> lambdas(spec.lambda_grid().begin(), spec.lambda_grid().end());
-  return LossPath(tree, spec.scheme(), lambdas,
-                  {training.columns, inside.rows, target, inside.weights}, hooks.check);
+  return std::exchange(losses, {});
 }
 
-std::vector<v1::LambdaPathPoint> SummarizeFolds(std::span<const double> lambdas,
-                                                const std::vector<std::vector<double>>& losses) {
+std::vector<CandidateLoss> SummarizeFolds(const std::vector<std::vector<double>>& losses) {
   const double folds = static_cast<double>(losses.size());
-  std::vector<v1::LambdaPathPoint> path;
-  for (size_t j = 0; j < lambdas.size(); ++j) {
+  std::vector<CandidateLoss> summary(losses.empty() ? 0 : losses.front().size());
+  for (size_t j = 0; j < summary.size(); ++j) {
     double sum = 0;
     for (const std::vector<double>& fold : losses) sum += fold[j];
     const double mean = sum / folds;
     double squares = 0;
     for (const std::vector<double>& fold : losses) squares += (fold[j] - mean) * (fold[j] - mean);
-    v1::LambdaPathPoint& point = path.emplace_back();
-    point.set_lambda(lambdas[j]);
-    point.set_mean_loss(mean);
-    point.set_standard_error(folds > 1 ? std::sqrt(squares / (folds - 1) / folds) : 0);
+    summary[j] = {mean, folds > 1 ? std::sqrt(squares / (folds - 1) / folds) : 0};
   }
-  return path;
+  return summary;
 }
 
-double ChooseLambda(std::span<const v1::LambdaPathPoint> path) {
-  const auto best = std::min_element(
-      path.begin(), path.end(), [](const v1::LambdaPathPoint& a, const v1::LambdaPathPoint& b) {
-        return a.mean_loss() < b.mean_loss();
-      });
-  return best->lambda();
+Choice ChooseCandidate(const Candidates& candidates, std::span<const CandidateLoss> losses) {
+  const size_t width = candidates.lambdas.size();
+  size_t best = losses.size() - width;
+  for (size_t alpha = losses.size() / width; alpha-- > 0;) {
+    for (size_t j = 0; j < width; ++j) {
+      if (losses[alpha * width + j].mean < losses[best].mean) best = alpha * width + j;
+    }
+  }
+  Choice choice;
+  choice.lambda = candidates.lambdas[best % width];
+  if (!candidates.alphas.empty()) choice.alpha = candidates.alphas[best / width];
+  for (size_t j = 0; j < width; ++j) {
+    const CandidateLoss& loss = losses[best / width * width + j];
+    v1::LambdaPathPoint& point = choice.path.emplace_back();
+    point.set_lambda(candidates.lambdas[j]);
+    point.set_mean_loss(loss.mean);
+    point.set_standard_error(loss.standard_error);
+  }
+  return choice;
+}
+
+std::vector<double> AlphasToTry(const Tree& tree, size_t most) {
+  const std::vector<double> path = CostComplexityPath(tree).alphas;
+  std::vector<double> means = {0};
+  for (size_t i = 0; i + 1 < path.size(); ++i) {
+    const double mean = std::sqrt(path[i] * path[i + 1]);
+    if (mean > means.back()) means.push_back(mean);
+  }
+  if (path.size() > 1 && path.back() > means.back()) means.push_back(path.back());
+  if (means.size() <= most) return means;
+  std::vector<double> chosen;
+  for (size_t i = 0; i < most; ++i) {
+    chosen.push_back(means[i * (means.size() - 1) / (most - 1)]);
+  }
+  return chosen;
 }
 
 }  // namespace trainyard

@@ -6,9 +6,8 @@
 #include "core/algorithms/hierarchical_shrinkage/resolve.h"
 #include "core/algorithms/hierarchical_shrinkage/train.h"
 #include "core/algorithms/tree_model_predictor.h"
-#include "core/base/file_system.h"
 #include "core/base/status.h"
-#include "core/trees/tree_proto.h"
+#include "core/trees/tree_model_files.h"
 #include "proto/schema/field_rules.h"
 
 namespace trainyard {
@@ -66,14 +65,8 @@ class HierarchicalShrinkage final : public Algorithm {
 
   absl::StatusOr<std::unique_ptr<Predictor>> LoadPredictor(
       const v1::ModelManifest&, const std::filesystem::path& model_folder) const override {
-    const absl::StatusOr<std::string> bytes = ReadFile(model_folder / kTreeModelFile);
-    if (absl::IsNotFound(bytes.status())) return absl::DataLossError(bytes.status().message());
-    TY_RETURN_IF_ERROR(bytes.status());
-    absl::StatusOr<v1::TreeModel> model = ParseTreeModel(*bytes);
-    if (!model.ok()) return AddContext(model.status(), kTreeModelFile);
-    absl::StatusOr<std::unique_ptr<Predictor>> predictor = MakeTreeModelPredictor(*model);
-    if (!predictor.ok()) return AddContext(predictor.status(), kTreeModelFile);
-    return predictor;
+    TY_ASSIGN_OR_RETURN(StoredTrees stored, ReadTreeModel(model_folder));
+    return MakeTreeModelPredictor(stored.model, std::move(stored.ensemble));
   }
 };
 

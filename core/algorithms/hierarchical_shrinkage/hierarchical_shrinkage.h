@@ -5,8 +5,8 @@
 
 namespace trainyard {
 
-// The job type `hierarchical_shrinkage`: grows a tree, chooses lambda by cross-validation, shrinks.
-// Its model folder holds one file, `tree.pb`, a v1::TreeModel. Lives for ever.
+// The job type `hierarchical_shrinkage`: grows trees, chooses lambda, shrinks. Its model folder is
+// that of core/trees/tree_model_files.h, with the first trees as texts beside. Lives for ever.
 const Algorithm& HierarchicalShrinkageAlgorithm();
 
 }  // namespace trainyard

@@ -6,13 +6,13 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "core/algorithms/hierarchical_shrinkage/resolve_learner.h"
 #include "core/algorithms/table_learning.h"
 
 namespace trainyard {
 namespace {
 
 using Spec = v1::HierarchicalShrinkageSpec;
-using Cart = v1::CartOptions;
 
 constexpr int64_t kMaxWholeClasses = 20;
 
@@ -59,21 +59,6 @@ void CheckTask(const v1::TableSchema& schema, const TableColumns& columns, absl:
   }
 }
 
-void CheckCriterion(absl::string_view path, Spec& spec, Violations& violations) {
-  const bool classification = spec.task() == Spec::TASK_CLASSIFICATION;
-  Cart& cart = *spec.mutable_cart();
-  if (cart.criterion() == Cart::CRITERION_UNSPECIFIED) {
-    cart.set_criterion(classification ? Cart::CRITERION_GINI : Cart::CRITERION_SQUARED_ERROR);
-  }
-  const bool for_regression = cart.criterion() == Cart::CRITERION_SQUARED_ERROR ||
-                              cart.criterion() == Cart::CRITERION_POISSON;
-  if (classification != for_regression) return;
-  AddTo(violations, path, "cart.criterion",
-        absl::StrCat("is ", Cart::Criterion_Name(cart.criterion()), ", which is for ",
-                     classification ? "regression" : "classification", "; the task is ",
-                     Spec::Task_Name(spec.task())));
-}
-
 void CheckSplit(const v1::TableSchema& schema, const TableColumns& columns, absl::string_view path,
                 Spec& spec, Violations& violations) {
   v1::SplitOptions& split = *spec.mutable_input()->mutable_split();
@@ -94,11 +79,57 @@ void CheckSplit(const v1::TableSchema& schema, const TableColumns& columns, absl
   const int64_t usable = schema.row_count() - missing;
   const int64_t training = std::llround(share * static_cast<double>(usable));
   const bool known = usable > 0 && share > 0;  // else there is a violation already
-  if (!spec.has_lambda() && known && training < spec.folds()) {
+  const bool folds = spec.selection() == Spec::SELECTION_CROSS_VALIDATION || spec.tune_ccp_alpha();
+  if (folds && known && training < spec.folds()) {
     AddTo(violations, path, "folds",
           absl::StrCat("is ", spec.folds(), ", but there are only ", training,
                        " training rows; every fold needs at least one"));
   }
+}
+
+// Nodes of one tree by its limits.
+double MostNodes(const v1::CartOptions& cart, double rows) {
+  double leaves = rows / std::max(1, cart.min_samples_leaf());
+  if (cart.max_leaf_nodes() > 0) leaves = std::min(leaves, double{1} * cart.max_leaf_nodes());
+  if (cart.max_depth() > 0 && cart.max_depth() < 60) {
+    leaves = std::min(leaves, std::ldexp(1.0, cart.max_depth()));
+  }
+  return 2 * leaves;
+}
+
+// Bytes of one tree, CART's or a forest's, of FIGS or of a model of the service.
+double TreeMemory(const Spec& spec, double rows, double features, double outputs,
+                  double strengths) {
+  // The mapped table, its sorted orders and distinct values, the orders of one tree, sort buffers.
+  const double columns = rows * features * (8 + 8 + 8 + 8);
+  const double nodes = MostNodes(spec.cart(), rows);
+  // A node in its final arrays and in the form that predicts.
+  const double per_node = 80 + outputs * 8 * 3;
+  if (spec.has_figs()) {
+    const double trees = spec.figs().max_trees() > 0
+                             ? std::min(spec.figs().max_trees(), spec.figs().max_splits())
+                             : spec.figs().max_splits();
+    return columns + rows * trees * (4 + 8 * outputs) + 2 * spec.figs().max_splits() * per_node;
+  }
+  if (!spec.has_forest()) {
+    // A node while it grows, and its shrinkage path.
+    return columns + nodes * (300 + outputs * 8 * (8 + 2 * strengths));
+  }
+  const double trees = spec.forest().tree_count();
+  const double threads = 16;  // an upper estimate: the spec does not say how many there will be
+  const double oob = spec.forest().oob() ? rows * strengths * outputs * 8 : 0;
+  // Ranks, what each thread works in, all trees, and what a thread's tree adds out of bag.
+  return columns + rows * features * 4 + threads * (rows * 40 + nodes * 200) +
+         trees * nodes * (spec.forest().bootstrap() ? 0.65 : 1.0) * per_node + oob +
+         threads * nodes * outputs * 8 * strengths;
+}
+
+double BoostingMemory(const Spec& spec, double rows, double features, double outputs) {
+  const v1::BoostingOptions& boosting = spec.boosting();
+  const double nodes = 2.0 * boosting.max_leaves() * outputs * boosting.rounds();
+  constexpr double kHistograms = 256 << 20;
+  return rows * features * (8 + 1 + 1) + rows * (outputs * 8 * 2 + 60) + nodes * 250 +
+         std::min(kHistograms, features * boosting.max_bins() * 24 * boosting.max_leaves());
 }
 
 void OrderGrid(Spec& spec) {
@@ -132,7 +163,7 @@ TableColumns ResolveHierarchicalShrinkage(const v1::TableSchema& schema, std::st
   if (violations.count() > before && (!targets_known || columns.targets.empty())) return columns;
   if (spec.task() == Spec::TASK_UNSPECIFIED) spec.set_task(DefaultTask(schema, columns));
   CheckTask(schema, columns, own_path, spec, violations);
-  CheckCriterion(own_path, spec, violations);
+  ResolveLearner(schema, columns, path, spec, violations);
   CheckSplit(schema, columns, own_path, spec, violations);
   return columns;
 }
@@ -148,19 +179,12 @@ int64_t EstimateHierarchicalShrinkageMemory(const Spec& spec, const v1::TableSch
     const int64_t classes = schema.columns(columns.targets.front()).distinct_count();
     outputs = static_cast<double>(std::clamp<int64_t>(classes, 2, kMaxClasses));
   }
-  const v1::CartOptions& cart = resolved.cart();
-  double leaves = rows / std::max(1, cart.min_samples_leaf());
-  if (cart.max_leaf_nodes() > 0) leaves = std::min(leaves, double{1} * cart.max_leaf_nodes());
-  if (cart.max_depth() > 0 && cart.max_depth() < 60) {
-    leaves = std::min(leaves, std::ldexp(1.0, cart.max_depth()));
-  }
-  const double nodes = 2 * leaves;
   const double strengths = resolved.has_lambda() ? 1 : resolved.lambda_grid_size();
-  // The mapped table, its sorted orders and distinct values, the orders of one tree, sort buffers.
-  const double per_row = features * (8 + 8 + 8 + 8) + outputs * 8 * 4 + 160;
-  // A node while it grows and in its final arrays, its message, its shrinkage path.
-  const double per_node = 300 + outputs * 8 * (8 + 2 * strengths);
-  return static_cast<int64_t>(std::min(rows * per_row + nodes * per_node + (4 << 20), 9e18));
+  const double base = rows * (outputs * 8 * 5 + 160) + (4 << 20);
+  const double bytes =
+      base + (resolved.has_boosting() ? BoostingMemory(resolved, rows, features, outputs)
+                                      : TreeMemory(resolved, rows, features, outputs, strengths));
+  return static_cast<int64_t>(std::min(bytes, 9e18));
 }
 
 }  // namespace trainyard

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
-#include <map>
+#include <memory>
 #include <numeric>
 #include <optional>
 #include <string>
@@ -11,104 +11,83 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/time.h"
-#include "core/algorithms/hierarchical_shrinkage/checkpoint.h"
-#include "core/algorithms/hierarchical_shrinkage/cross_validation.h"
-#include "core/algorithms/metrics.h"
+#include "core/algorithms/hierarchical_shrinkage/base_learner.h"
+#include "core/algorithms/hierarchical_shrinkage/base_model.h"
+#include "core/algorithms/hierarchical_shrinkage/evaluation.h"
+#include "core/algorithms/hierarchical_shrinkage/progress.h"
+#include "core/algorithms/hierarchical_shrinkage/stability.h"
+#include "core/algorithms/hierarchical_shrinkage/strength.h"
+#include "core/algorithms/hierarchical_shrinkage/tree_texts.h"
 #include "core/algorithms/table_learning.h"
-#include "core/base/clock.h"
-#include "core/base/file_system.h"
 #include "core/base/status.h"
-#include "core/trees/shrinkage.h"
-#include "core/trees/tree_printer.h"
+#include "core/trees/tree_model_files.h"
 #include "core/trees/tree_proto.h"
 
 namespace trainyard {
 namespace {
 
 using Spec = v1::HierarchicalShrinkageSpec;
-using Metrics = std::map<std::string, double>;
 
 constexpr size_t kTreeTextBytes = 64 * 1024;
+constexpr size_t kMostImportances = 1000;
 
-// Time since construction, in s.
-class Stopwatch {
- public:
-  double Seconds() const { return absl::ToDoubleSeconds(Clock::Real().Monotonic() - start_); }
+bool CrossValidates(const Spec& spec) {
+  return spec.selection() == Spec::SELECTION_CROSS_VALIDATION || spec.tune_ccp_alpha();
+}
 
- private:
-  const absl::Duration start_ = Clock::Real().Monotonic();
-};
-
-// Parts of the whole job by the time they take; the unit is one fit on all training rows.
-class JobProgress {
- public:
-  JobProgress(TrainingContext& context, int folds) : context_(context), folds_(folds) {
-    const double k = folds;
-    fold_cost_ = folds > 0 ? (k - 1) / k : 0;
-    total_ = kSortCost + k * fold_cost_ + 1 + kEvaluationCost;
+JobProgress::Plan PlanOf(const Spec& spec) {
+  JobProgress::Plan plan;
+  if (CrossValidates(spec)) plan.folds = spec.folds();
+  plan.final_fit_first = spec.tune_ccp_alpha();
+  if (spec.has_boosting()) {
+    plan.fit_unit = "rounds";
+    plan.fit_steps = spec.boosting().rounds();
+    if (spec.boosting().shrinkage_mode() == v1::BoostingOptions::SHRINKAGE_MODE_IN_LOOP &&
+        !spec.has_lambda()) {
+      plan.fits_per_fold = spec.lambda_grid_size();
+    }
+  } else if (spec.has_forest()) {
+    plan.fit_unit = "trees";
+    plan.fit_steps = spec.forest().tree_count();
   }
-
-  void Sorting() const { Report("sorting features", 0, 0, 0, ""); }
-
-  // `part` of fold `fold` (from 0) is done.
-  void Folds(int fold, double part) const {
-    Report("cross-validation", kSortCost + (fold + part) * fold_cost_, fold, folds_, "folds");
-  }
-
-  void FinalFit(double part) const {
-    Report("final fit", kSortCost + folds_ * fold_cost_ + part, static_cast<int64_t>(part * 100),
-           100, "percent");
-  }
-
-  void Evaluation() const { Report("evaluation", total_ - kEvaluationCost, 0, 0, ""); }
-  void Done() const { Report("done", total_, 0, 0, ""); }
-
- private:
-  static constexpr double kSortCost = 0.2;
-  static constexpr double kEvaluationCost = 0.1;
-
-  void Report(const char* phase, double cost, int64_t step, int64_t step_count,
-              const char* unit) const {
-    v1::Progress progress;
-    progress.set_phase(phase);
-    progress.set_fraction(std::min(cost / total_, 1.0));
-    progress.set_step(step);
-    progress.set_step_count(step_count);
-    progress.set_unit(unit);
-    context_.ReportProgress(progress);
-  }
-
-  TrainingContext& context_;
-  const int folds_;
-  double fold_cost_ = 0;
-  double total_ = 1;
-};
+  return plan;
+}
 
 // One training, from the split table to the model.
 class Trainer {
  public:
-  Trainer(const Spec& spec, LearningTable data, TrainingContext& context)
+  Trainer(const Spec& spec, LearningTable data, TrainingContext& context,
+          const CheckpointPolicy& policy)
       : spec_(spec),
         data_(std::move(data)),
         context_(context),
-        progress_(context, spec.has_lambda() ? 0 : spec.folds()),
-        pool_(context.threads()) {
-    lambdas_.assign(spec.lambda_grid().begin(), spec.lambda_grid().end());
-    if (spec.has_lambda()) lambdas_ = {spec.lambda()};
-  }
+        progress_(context, PlanOf(spec)),
+        keeper_(context, policy),
+        pool_(context.threads()) {}
 
   absl::StatusOr<TrainingResult> Run() {
-    TY_RETURN_IF_ERROR(SortFeatures());
-    double lambda = spec_.lambda();
-    if (!spec_.has_lambda()) {
-      TY_ASSIGN_OR_RETURN(lambda, CrossValidate());
+    progress_.Preparing();
+    if (spec_.learner_case() == Spec::kBaseModel) {
+      TY_ASSIGN_OR_RETURN(base_, LoadBaseModel(spec_, data_, context_));
     }
-    TY_RETURN_IF_ERROR(FitFinalTree(lambda));
+    TY_RETURN_IF_ERROR(PrepareInput());
+    TY_ASSIGN_OR_RETURN(const std::unique_ptr<BaseLearner> learner, MakeLearner());
+    const v1::TreeModel model = Describe(learner->Shape());
+    std::vector<int32_t> fold_of;
+    if (CrossValidates(spec_)) fold_of = Folds();
+    TY_RETURN_IF_ERROR(LoadCheckpoint(model));
+    report().set_task(spec_.task());
+    StrengthSelector selector(spec_, input_, *learner, keeper_, progress_, context_, report());
+    TY_ASSIGN_OR_RETURN(ShrunkTrees shrunk, selector.Run(std::move(fold_of)));
+    WarnOfLeaves(shrunk.ensemble);
     progress_.Evaluation();
-    TY_RETURN_IF_ERROR(Evaluate());
-    TY_RETURN_IF_ERROR(context_.CheckCancelled());
-    TY_RETURN_IF_ERROR(WriteModel(lambda));
+    TY_RETURN_IF_ERROR(Evaluate(shrunk.ensemble));
+    if (spec_.stability().refits() > 0) {
+      TY_ASSIGN_OR_RETURN(*report().mutable_stability(),
+                          MeasureStability(spec_, input_, *learner, shrunk.lambda, HeldOut(), pool_,
+                                           progress_, check()));
+    }
+    TY_RETURN_IF_ERROR(WriteModel(model, shrunk));
     progress_.Done();
     return std::move(result_);
   }
@@ -122,172 +101,120 @@ class Trainer {
     return [this] { return context_.CheckCancelled(); };
   }
 
-  absl::Status SortFeatures() {
-    progress_.Sorting();
-    const std::vector<int64_t>& rows = data_.split.train;
-    values_ = data_.ValuesOf(rows);
-    classes_ = data_.ClassesOf(rows);
-    weights_ = data_.WeightsOf(rows);
-    const double mean = std::accumulate(weights_.begin(), weights_.end(), 0.0) /
-                        static_cast<double>(std::max<size_t>(weights_.size(), 1));
+  absl::StatusOr<std::unique_ptr<BaseLearner>> MakeLearner() {
+    if (base_.has_value()) {
+      return MakeStoredLearner(spec_, input_, pool_, base_->stored.ensemble);
+    }
+    return MakeBaseLearner(spec_, input_, pool_, check());
+  }
+
+  const std::vector<int64_t>& HeldOut() const {
+    const RowSplit& split = data_.split;
+    if (!split.test.empty()) return split.test;
+    return split.validation.empty() ? split.train : split.validation;
+  }
+
+  // Training rows first, then those that validate.
+  absl::Status PrepareInput() {
+    rows_ = data_.split.train;
+    rows_.insert(rows_.end(), data_.split.validation.begin(), data_.split.validation.end());
+    input_.training_count = data_.split.train.size();
+    values_ = data_.ValuesOf(rows_);
+    classes_ = data_.ClassesOf(rows_);
+    weights_ = data_.WeightsOf(rows_);
+    const double sum = std::accumulate(
+        weights_.begin(),
+        weights_.begin() + static_cast<ptrdiff_t>(weights_.empty() ? 0 : input_.training_count),
+        0.0);
+    const double mean = sum / static_cast<double>(input_.training_count);
     if (!std::isfinite(mean)) {
       return absl::InvalidArgumentError(absl::StrCat("the weights of column \"",
                                                      spec_.input().weight_column(),
                                                      "\" add up to infinity; scale them down"));
     }
     for (double& weight : weights_) weight /= mean;
-    TY_ASSIGN_OR_RETURN(features_, PresortedFeatures::Build(data_.features, rows, pool_, check()));
+    input_.data = {data_.features, rows_,
+                   data_.classification() ? TreeTarget::Classification(classes_, data_.outputs())
+                                          : TreeTarget::Regression(values_, data_.outputs()),
+                   weights_};
+    if (base_.has_value()) {
+      for (const v1::ColumnSchema& column : base_->stored.model.features()) {
+        input_.feature_names.push_back(column.name());
+      }
+      return absl::OkStatus();
+    }
+    for (const int column : data_.columns.features) {
+      input_.feature_names.push_back(data_.table->column(column).name());
+    }
     return absl::OkStatus();
   }
 
-  TreeTarget Target() const {
-    return data_.classification() ? TreeTarget::Classification(classes_, data_.outputs())
-                                  : TreeTarget::Regression(values_, data_.outputs());
-  }
-
-  // Identifies everything that the losses of the folds depend on.
-  uint64_t Fingerprint() const {
-    return FingerprintOf(absl::StrCat(spec_.SerializeAsString(), "|", data_.rows.size(), "|",
-                                      data_.split.train.size()));
-  }
-
-  absl::StatusOr<FoldsDone> LoadFolds() {
-    TY_ASSIGN_OR_RETURN(const std::optional<std::string> bytes, context_.LoadCheckpoint());
-    if (!bytes.has_value()) return FoldsDone();
-    std::optional<FoldsDone> folds = DecodeCheckpoint(*bytes, Fingerprint());
-    const bool fits = folds.has_value() &&
-                      folds->losses.size() <= static_cast<size_t>(spec_.folds()) &&
-                      (folds->losses.empty() || folds->losses.front().size() == lambdas_.size());
-    if (!fits) {
-      context_.Log(v1::LogLine::SEVERITY_WARNING,
-                   "the checkpoint does not belong to this job; cross-validation starts afresh");
-      return FoldsDone();
-    }
-    return *std::move(folds);
-  }
-
-  absl::StatusOr<double> CrossValidate() {
-    TY_ASSIGN_OR_RETURN(FoldsDone done, LoadFolds());
+  std::vector<int32_t> Folds() const {
     const std::vector<int64_t>& rows = data_.split.train;
     const bool grouped = spec_.input().split().method() == v1::SplitOptions::METHOD_GROUPED;
-    const std::vector<int32_t> fold_of =
-        AssignFolds(rows, classes_, grouped ? data_.GroupsOf(rows) : std::vector<int64_t>(),
-                    spec_.folds(), static_cast<uint64_t>(spec_.seed()));
-    const TrainingRows training = {data_.features, rows, *features_, Target(), weights_};
-    for (int fold = static_cast<int>(done.losses.size()); fold < spec_.folds(); ++fold) {
-      const Stopwatch stopwatch;
-      progress_.Folds(fold, 0);
-      const GrowthHooks hooks = {check(),
-                                 [this, fold](double part) { progress_.Folds(fold, part); }};
-      TY_ASSIGN_OR_RETURN(std::vector<double> losses,
-                          ValidateFold(training, fold_of, fold, spec_, pool_, hooks));
-      TY_RETURN_IF_ERROR(context_.CheckCancelled());
-      ReportCurve(absl::StrCat("cv/fold_", fold + 1, "/loss"), losses);
-      done.losses.push_back(std::move(losses));
-      done.seconds += stopwatch.Seconds();
-      TY_RETURN_IF_ERROR(context_.SaveCheckpoint(fold + 1, EncodeCheckpoint(done, Fingerprint())));
-    }
-    progress_.Folds(spec_.folds(), 0);
-    return FinishCrossValidation(std::move(done));
+    return AssignFolds(rows, data_.ClassesOf(rows),
+                       grouped ? data_.GroupsOf(rows) : std::vector<int64_t>(), spec_.folds(),
+                       static_cast<uint64_t>(spec_.seed()));
   }
 
-  absl::StatusOr<double> FinishCrossValidation(FoldsDone done) {
-    const std::vector<v1::LambdaPathPoint> path = SummarizeFolds(lambdas_, done.losses);
-    if (!done.path_reported) {
-      for (size_t j = 0; j < path.size(); ++j) {
-        context_.ReportMetrics(static_cast<int64_t>(j),
-                               {{"cv/lambda", path[j].lambda()},
-                                {"cv/loss", path[j].mean_loss()},
-                                {"cv/standard_error", path[j].standard_error()}});
-      }
-      done.path_reported = true;
-      TY_RETURN_IF_ERROR(
-          context_.SaveCheckpoint(spec_.folds(), EncodeCheckpoint(done, Fingerprint())));
-    }
-    report().set_cv_seconds(done.seconds);
-    report().mutable_lambda_path()->Add(path.begin(), path.end());
-    return ChooseLambda(path);
+  // A checkpoint is of use where everything that losses and trees depend on is the same.
+  absl::Status LoadCheckpoint(const v1::TreeModel& model) {
+    const uint64_t fingerprint = FingerprintOf(absl::StrCat(
+        spec_.SerializeAsString(), "|", data_.rows.size(), "|", data_.split.train.size()));
+    const size_t folds = CrossValidates(spec_) ? static_cast<size_t>(spec_.folds()) : 0;
+    size_t strengths = spec_.has_lambda() ? 1 : static_cast<size_t>(spec_.lambda_grid_size());
+    if (spec_.tune_ccp_alpha()) strengths = 0;  // known only after the final fit
+    return keeper_.Load(fingerprint, folds, strengths, model);
   }
 
-  // One point per strength, so that a person sees the loss over the grid.
-  void ReportCurve(const std::string& name, const std::vector<double>& losses) {
-    for (size_t j = 0; j < losses.size(); ++j) {
-      context_.ReportMetrics(static_cast<int64_t>(j), {{name, losses[j]}});
-    }
+  void WarnOfLeaves(const TreeEnsemble& ensemble) {
+    const bool grown = std::any_of(ensemble.trees.begin(), ensemble.trees.end(),
+                                   [](const Tree& tree) { return tree.node_count() > 1; });
+    if (grown) return;
+    context_.Log(v1::LogLine::SEVERITY_WARNING,
+                 "no split of any feature satisfies the limits: every tree is a single leaf");
   }
 
-  absl::Status FitFinalTree(double lambda) {
-    std::vector<uint32_t> rows(data_.split.train.size());
-    std::iota(rows.begin(), rows.end(), uint32_t{0});
-    const GrowthHooks hooks = {check(), [this](double part) { progress_.FinalFit(part); }};
-    progress_.FinalFit(0);
-    const Stopwatch fit;
-    TY_ASSIGN_OR_RETURN(tree_,
-                        GrowCart(*features_, Target(), weights_, rows, spec_.cart(), pool_, hooks));
-    report().set_fit_seconds(fit.Seconds());
-    const Stopwatch shrink;
-    Shrink(spec_.scheme(), lambda, tree_);
-    report().set_shrink_seconds(shrink.Seconds());
-    report().set_lambda(lambda);
-    report().set_leaf_count(tree_.leaf_count());
-    report().set_depth(tree_.depth());
-    report().set_effective_degrees_of_freedom(
-        EffectiveDegreesOfFreedom(tree_, spec_.scheme(), lambda));
-    report().set_task(spec_.task());
-    if (tree_.node_count() == 1) {
-      context_.Log(v1::LogLine::SEVERITY_WARNING,
-                   "no split of any feature satisfies the limits: the tree is a single leaf");
-    }
-    return absl::OkStatus();
-  }
-
-  // Metrics of some rows, from the shrunk values or, where `plain`, from the means.
-  absl::StatusOr<Metrics> Measure(const std::vector<int64_t>& rows, bool plain) {
-    if (rows.empty()) return Metrics();
-    TY_ASSIGN_OR_RETURN(const std::vector<int32_t> leaves,
-                        FindLeaves(tree_, data_.features, rows, check()));
-    std::vector<double> predictions;
-    predictions.reserve(rows.size() * static_cast<size_t>(tree_.outputs));
-    for (const int32_t leaf : leaves) {
-      const std::span<const double> value = plain ? tree_.MeanOf(leaf) : tree_.ValueOf(leaf);
-      predictions.insert(predictions.end(), value.begin(), value.end());
-    }
-    const std::vector<double> weights = data_.WeightsOf(rows);
-    if (data_.classification()) {
-      return ClassificationMetrics(predictions, data_.ClassesOf(rows), weights, data_.outputs());
-    }
-    return RegressionMetrics(predictions, data_.ValuesOf(rows), weights, data_.outputs());
-  }
-
-  absl::Status Evaluate() {
+  absl::Status Evaluate(TreeEnsemble& ensemble) {
+    const TreePredictor plain = PlainPredictor(ensemble);
+    const TreePredictor shrunk(ensemble);
     const RowSplit& split = data_.split;
-    const auto fill = [](const Metrics& metrics, google::protobuf::Map<std::string, double>* to) {
-      to->insert(metrics.begin(), metrics.end());
-    };
-    const auto announce = [this](const std::string& set, const Metrics& metrics) {
+    const struct {
+      const char* name;
+      const std::vector<int64_t>& rows;
+      google::protobuf::Map<std::string, double>* metrics;
+    } sets[] = {{"train", split.train, result_.report.mutable_train_metrics()},
+                {"validation", split.validation, result_.report.mutable_validation_metrics()},
+                {"test", split.test, result_.report.mutable_test_metrics()}};
+    // The last set that has rows is the one furthest from the training.
+    for (const auto& set : sets) {
+      if (set.rows.empty()) continue;
+      TY_ASSIGN_OR_RETURN(const Metrics with, Measure(shrunk, set.rows));
+      TY_ASSIGN_OR_RETURN(const Metrics without, Measure(plain, set.rows));
       std::vector<std::pair<std::string, double>> points;
-      for (const auto& [name, value] : metrics) points.emplace_back(set + "/" + name, value);
-      if (!points.empty()) context_.ReportMetrics(0, points);
-    };
-    TY_ASSIGN_OR_RETURN(const Metrics train, Measure(split.train, false));
-    TY_ASSIGN_OR_RETURN(const Metrics validation, Measure(split.validation, false));
-    TY_ASSIGN_OR_RETURN(const Metrics test, Measure(split.test, false));
-    announce("train", train);
-    announce("validation", validation);
-    announce("test", test);
-    fill(train, result_.report.mutable_train_metrics());
-    fill(validation, result_.report.mutable_validation_metrics());
-    fill(test, result_.report.mutable_test_metrics());
-    const bool has_test = !split.test.empty();
-    const bool has_validation = !split.validation.empty();
-    report().set_metrics_rows(has_test ? "test" : has_validation ? "validation" : "train");
-    const std::vector<int64_t>& held_out = has_test         ? split.test
-                                           : has_validation ? split.validation
-                                                            : split.train;
-    TY_ASSIGN_OR_RETURN(const Metrics plain, Measure(held_out, true));
-    fill(plain, report().mutable_metrics_plain());
-    fill(has_test ? test : has_validation ? validation : train, report().mutable_metrics_shrunk());
+      for (const auto& [name, value] : with) {
+        points.emplace_back(absl::StrCat(set.name, "/", name), value);
+      }
+      context_.ReportMetrics(0, points);
+      set.metrics->insert(with.begin(), with.end());
+      v1::ShrinkageComparison& comparison = (*report().mutable_comparisons())[set.name];
+      comparison.mutable_shrunk()->insert(with.begin(), with.end());
+      comparison.mutable_plain()->insert(without.begin(), without.end());
+      report().set_metrics_rows(set.name);
+    }
+    const v1::ShrinkageComparison& held_out = report().comparisons().at(report().metrics_rows());
+    *report().mutable_metrics_plain() = held_out.plain();
+    *report().mutable_metrics_shrunk() = held_out.shrunk();
+    for (v1::FeatureImportance& importance :
+         FeatureImportances(ensemble, input_.feature_names, kMostImportances)) {
+      *report().add_feature_importances() = std::move(importance);
+    }
     return absl::OkStatus();
+  }
+
+  absl::StatusOr<Metrics> Measure(const TreePredictor& predictor,
+                                  const std::vector<int64_t>& rows) {
+    return MeasureRows(predictor, data_.features, data_, rows, pool_, check());
   }
 
   // The column as the model needs it: with all of its levels.
@@ -300,7 +227,8 @@ class Trainer {
     return schema;
   }
 
-  absl::Status WriteModel(double lambda) {
+  v1::TreeModel Describe(const TreeEnsemble& shape) const {
+    if (base_.has_value()) return base_->stored.model;
     v1::TreeModel model;
     for (const int column : data_.columns.features) *model.add_features() = ModelColumn(column);
     for (const int column : data_.columns.targets) {
@@ -309,41 +237,42 @@ class Trainer {
     model.mutable_classes()->Add(data_.class_labels.begin(), data_.class_labels.end());
     model.set_output(data_.classification() ? v1::TreeModel::OUTPUT_PROBABILITIES
                                             : v1::TreeModel::OUTPUT_VALUES);
-    model.set_combination(v1::TreeModel::COMBINATION_MEAN);
-    model.set_lambda(lambda);
-    const TreeNames names = {
-        std::span<const v1::ColumnSchema* const>(model.features().data(),
-                                                 static_cast<size_t>(model.features_size())),
-        data_.class_labels};
-    report().set_tree(TreeToText(tree_, names, kTreeTextBytes));
-    *model.add_trees() = TreeToProto(tree_);
-    constexpr size_t kLargestMessage = size_t{1} << 31;
-    if (model.ByteSizeLong() >= kLargestMessage) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("the tree with ", tree_.leaf_count(),
-                       " leaves needs more than 2 GiB; limit max_leaf_nodes or min_samples_leaf"));
+    DescribeEnsemble(shape, model);
+    return model;
+  }
+
+  absl::Status WriteModel(v1::TreeModel model, const ShrunkTrees& shrunk) {
+    TY_RETURN_IF_ERROR(context_.CheckCancelled());
+    model.set_lambda(shrunk.lambda);
+    model.mutable_tree_lambda()->Assign(shrunk.tree_lambda.begin(), shrunk.tree_lambda.end());
+    TY_RETURN_IF_ERROR(WriteTreeTexts(model, shrunk.ensemble, context_.model_folder()));
+    report().set_tree(FirstTreeText(model, shrunk.ensemble, kTreeTextBytes));
+    if (base_.has_value()) {
+      *result_.manifest.mutable_features() = base_->manifest.features();
+      *result_.manifest.mutable_targets() = base_->manifest.targets();
+    } else {
+      for (const int column : data_.columns.features) {
+        *result_.manifest.add_features() = data_.table->column(column);
+      }
+      for (const int column : data_.columns.targets) {
+        *result_.manifest.add_targets() = data_.table->column(column);
+      }
     }
-    for (const int column : data_.columns.features) {
-      *result_.manifest.add_features() = data_.table->column(column);
-    }
-    for (const int column : data_.columns.targets) {
-      *result_.manifest.add_targets() = data_.table->column(column);
-    }
-    return WriteFileAtomically(FileSystem::Real(), context_.model_folder() / kTreeModelFile,
-                               model.SerializeAsString());
+    return WriteTreeModel(model, shrunk.ensemble, context_.model_folder(), check());
   }
 
   const Spec& spec_;
-  const LearningTable data_;
+  LearningTable data_;
+  std::optional<BaseModel> base_;  // what `data_.features` point into
   TrainingContext& context_;
   const JobProgress progress_;
+  CheckpointKeeper keeper_;
   ThreadPool pool_;
-  std::vector<double> lambdas_;
+  std::vector<int64_t> rows_;
   std::vector<double> values_;
   std::vector<int32_t> classes_;
   std::vector<double> weights_;
-  std::optional<PresortedFeatures> features_;
-  Tree tree_;
+  LearnerInput input_;
   TrainingResult result_;
 };
 
@@ -352,11 +281,12 @@ class Trainer {
 absl::StatusOr<TrainingResult> TrainHierarchicalShrinkage(const Spec& spec,
                                                           const TableColumns& columns,
                                                           std::shared_ptr<const Table> table,
-                                                          TrainingContext& context) {
+                                                          TrainingContext& context,
+                                                          const CheckpointPolicy& policy) {
   TY_ASSIGN_OR_RETURN(LearningTable data,
                       PrepareLearningTable(std::move(table), columns, spec.input().split(),
                                            spec.task() == Spec::TASK_CLASSIFICATION, context));
-  return Trainer(spec, std::move(data), context).Run();
+  return Trainer(spec, std::move(data), context, policy).Run();
 }
 
 }  // namespace trainyard

@@ -5,6 +5,7 @@
 
 #include "absl/status/statusor.h"
 #include "core/algorithms/algorithm.h"
+#include "core/algorithms/hierarchical_shrinkage/checkpoint_keeper.h"
 #include "core/algorithms/table_input.h"
 #include "core/data/table.h"
 #include "core/training/training_context.h"
@@ -12,13 +13,12 @@
 
 namespace trainyard {
 
-// Name of the model's only file, a v1::TreeModel.
-inline constexpr char kTreeModelFile[] = "tree.pb";
-
-// Trains by a resolved spec on the columns found for it and writes the model; see Algorithm::Train.
+// Trains by a resolved spec on the columns found for it and writes the model (see
+// core/trees/tree_model_files.h); see Algorithm::Train.
 absl::StatusOr<TrainingResult> TrainHierarchicalShrinkage(const v1::HierarchicalShrinkageSpec& spec,
                                                           const TableColumns& columns,
                                                           std::shared_ptr<const Table> table,
-                                                          TrainingContext& context);
+                                                          TrainingContext& context,
+                                                          const CheckpointPolicy& policy = {});
 
 }  // namespace trainyard

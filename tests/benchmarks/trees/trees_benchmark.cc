@@ -129,19 +129,29 @@ void CrossValidatedShrinkage(benchmark::State& state) {
   for (const double lambda : {0.0, 0.1, 1.0, 10.0, 25.0, 50.0, 100.0, 200.0, 500.0}) {
     spec.add_lambda_grid(lambda);
   }
+  const std::vector<double> lambdas(spec.lambda_grid().begin(), spec.lambda_grid().end());
+  LearnerInput input;
+  input.data = {data.columns, data.table_rows, TreeTarget::Regression(data.y), {}};
+  input.training_count = kRows;
+  const std::vector<int32_t> folds = AssignFolds(data.table_rows, {}, {}, 3, 0);
   for (auto _ : state) {
-    const auto features = PresortedFeatures::Build(data.columns, data.table_rows, pool, {});
-    const TreeTarget target = TreeTarget::Regression(data.y);
-    const std::vector<int32_t> folds = AssignFolds(data.table_rows, {}, {}, 3, 0);
+    const auto learner = *MakeBaseLearner(spec, input, pool, {});
     std::vector<std::vector<double>> losses;
     for (int fold = 0; fold < 3; ++fold) {
-      losses.push_back(*ValidateFold({data.columns, data.table_rows, *features, target, {}}, folds,
-                                     fold, spec, pool, {}));
+      std::vector<uint32_t> inside;
+      std::vector<uint32_t> outside;
+      for (uint32_t i = 0; i < kRows; ++i) (folds[i] == fold ? inside : outside).push_back(i);
+      FitTask task;
+      task.rows = outside;
+      const FittedTrees fitted = *learner->Fit(task, {}, {});
+      losses.push_back(*learner->LossPath(fitted.ensemble, task, inside, lambdas, {}));
     }
-    const std::vector<double> lambdas(spec.lambda_grid().begin(), spec.lambda_grid().end());
-    Tree tree = *GrowCart(*features, target, {}, data.rows, spec.cart(), pool, {});
-    Shrink(spec.scheme(), ChooseLambda(SummarizeFolds(lambdas, losses)), tree);
-    benchmark::DoNotOptimize(tree.value.data());
+    const Choice choice = ChooseCandidate({lambdas, {}}, SummarizeFolds(losses));
+    FitTask task;
+    task.rows = data.rows;
+    FittedTrees fitted = *learner->Fit(task, {}, {});
+    Shrink(spec.scheme(), choice.lambda, fitted.ensemble.trees.front());
+    benchmark::DoNotOptimize(fitted.ensemble.trees.front().value.data());
   }
 }
 BENCHMARK(CrossValidatedShrinkage)

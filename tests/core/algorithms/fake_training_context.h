@@ -46,9 +46,16 @@ class FakeTrainingContext final : public TrainingContext {
   absl::Status SaveCheckpoint(int64_t step, std::string_view state) override {
     checkpoint = std::string(state);
     checkpoint_steps.push_back(step);
+    if (static_cast<int64_t>(checkpoint_steps.size()) == die_at_save) {
+      return absl::UnavailableError("died");
+    }
     return step == die_at_checkpoint ? absl::UnavailableError("died") : absl::OkStatus();
   }
   absl::StatusOr<std::optional<std::string>> LoadCheckpoint() override { return checkpoint; }
+  absl::StatusOr<InputModel> FindModel(std::string_view name) override {
+    const auto at = models.find(std::string(name));
+    return at == models.end() ? TrainingContext::FindModel(name) : at->second;
+  }
   const std::filesystem::path& model_folder() const override { return folder_; }
   int threads() const override { return threads_; }
   int attempt() const override { return 1; }
@@ -60,7 +67,9 @@ class FakeTrainingContext final : public TrainingContext {
   std::vector<int64_t> checkpoint_steps;
   std::atomic<int64_t> checks = 0;
   int64_t cancel_at = int64_t{1} << 60;
-  int64_t die_at_checkpoint = -1;
+  int64_t die_at_checkpoint = -1;  // its step
+  int64_t die_at_save = -1;        // number of the save, from 1
+  std::map<std::string, InputModel> models;
 
  private:
   const int threads_;

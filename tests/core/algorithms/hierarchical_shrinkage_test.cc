@@ -223,19 +223,42 @@ TEST(HierarchicalShrinkageTest, StartsAfreshFromAForeignCheckpoint) {
 }
 
 TEST(CheckpointTest, ComesBackExactlyOrNotAtAll) {
-  const FoldsDone done = {{{0.1, 1e300, 5e-324}, {-0.0, 2, 3}}, 12.5, true};
-  const std::string bytes = EncodeCheckpoint(done, 77);
-  const auto back = DecodeCheckpoint(bytes, 77);
+  TrainingState state;
+  state.losses = {{0.1, 1e300, 5e-324}, {-0.0, 2, 3}};
+  state.fold_losses = {7};
+  state.seconds = 12.5;
+  state.path_reported = true;
+  state.final_fit = true;
+  Tree tree;
+  tree.feature = {0, -1, -1};
+  tree.threshold = {0.5, 0, 0};
+  tree.left = {1, -1, -1};
+  tree.right = {2, -1, -1};
+  tree.missing_left = {1, 0, 0};
+  tree.weight = {3, 1, 2};
+  tree.row_count = {3, 1, 2};
+  tree.impurity = {1, 0, 0};
+  tree.mean = tree.value = {0.1, 1.0 / 3, 2};
+  v1::TreeModel model;
+  model.add_features()->set_type(v1::COLUMN_TYPE_NUMERIC);
+  model.add_targets("y");
+  model.set_output(v1::TreeModel::OUTPUT_VALUES);
+  const std::string bytes = EncodeCheckpoint(state, {&tree, 1}, 77);
+  const auto back = DecodeCheckpoint(bytes, 77, model);
   ASSERT_TRUE(back.has_value());
-  EXPECT_EQ(back->losses, done.losses);
-  EXPECT_EQ(back->seconds, 12.5);
-  EXPECT_TRUE(back->path_reported);
-  EXPECT_FALSE(DecodeCheckpoint(bytes, 78).has_value());
+  EXPECT_EQ(back->state.losses, state.losses);
+  EXPECT_EQ(back->state.fold_losses, state.fold_losses);
+  EXPECT_EQ(back->state.seconds, 12.5);
+  EXPECT_TRUE(back->state.path_reported);
+  EXPECT_TRUE(back->state.final_fit);
+  ASSERT_EQ(back->trees.size(), 1u);
+  EXPECT_TRUE(back->trees[0] == tree);
+  EXPECT_FALSE(DecodeCheckpoint(bytes, 78, model).has_value());
   for (size_t i = 0; i < bytes.size(); ++i) {
     std::string damaged = bytes;
     damaged[i] = static_cast<char>(damaged[i] ^ 0x10);
-    EXPECT_FALSE(DecodeCheckpoint(damaged, 77).has_value());
-    EXPECT_FALSE(DecodeCheckpoint(bytes.substr(0, i), 77).has_value());
+    EXPECT_FALSE(DecodeCheckpoint(damaged, 77, model).has_value());
+    EXPECT_FALSE(DecodeCheckpoint(bytes.substr(0, i), 77, model).has_value());
   }
 }
 

@@ -46,7 +46,7 @@ TEST(MetricsTest, AucIsTheShareOfPairsInOrder) {
     if (width == 2) expected = PairwiseArea(probabilities, classes, weights, width, 1);
     if (width == 3) expected /= 3;
     const auto metrics =
-        ClassificationMetrics(probabilities, classes, weights, static_cast<int>(width));
+        *ClassificationMetrics(probabilities, classes, weights, static_cast<int>(width));
     EXPECT_NEAR(metrics.at("auc"), expected, 1e-12);
   }
 }
@@ -54,19 +54,19 @@ TEST(MetricsTest, AucIsTheShareOfPairsInOrder) {
 TEST(MetricsTest, CountsAccuracyAndLogLossByHand) {
   const std::vector<double> probabilities = {0.8, 0.2, 0.5, 0.5, 0.0, 1.0};
   const std::vector<int32_t> classes = {0, 1, 0};
-  auto metrics = ClassificationMetrics(probabilities, classes, {}, 2);
+  auto metrics = *ClassificationMetrics(probabilities, classes, {}, 2);
   EXPECT_DOUBLE_EQ(metrics.at("accuracy"), 1.0 / 3);  // the first of equals is predicted
   EXPECT_DOUBLE_EQ(metrics.at("log_loss"), (-std::log(0.8) - std::log(0.5) - std::log(1e-15)) / 3);
   const std::vector<double> weights = {2, 1, 1};
-  metrics = ClassificationMetrics(probabilities, classes, weights, 2);
+  metrics = *ClassificationMetrics(probabilities, classes, weights, 2);
   EXPECT_DOUBLE_EQ(metrics.at("accuracy"), 0.5);
 }
 
 TEST(MetricsTest, LeavesOutWhatIsUndefined) {
   const std::vector<double> probabilities = {0.8, 0.2, 0.4, 0.6};
   const std::vector<int32_t> classes = {0, 0};
-  EXPECT_EQ(ClassificationMetrics(probabilities, classes, {}, 2).count("auc"), 0u);
-  EXPECT_TRUE(ClassificationMetrics({}, {}, {}, 2).empty());
+  EXPECT_EQ(ClassificationMetrics(probabilities, classes, {}, 2)->count("auc"), 0u);
+  EXPECT_TRUE(ClassificationMetrics({}, {}, {}, 2)->empty());
   EXPECT_TRUE(RegressionMetrics({}, {}, {}, 1).empty());
   const std::vector<double> constant = {3, 3};
   const auto metrics = RegressionMetrics(std::vector<double>{3, 5}, constant, {}, 1);

@@ -304,6 +304,7 @@ TEST_F(ResolveTest, RefusesMoreFoldsThanTrainingRows) {
   own().set_folds(90);
   ExpectViolation("folds", "only 80");
   own().set_lambda(1);
+  own().clear_selection();
   Resolve();
   EXPECT_TRUE(violations_.empty()) << violations_.ToStatus();
 }
