@@ -58,57 +58,93 @@ class RowTest {
   uint32_t left_ranks_ = 0;  // ranks below go left
 };
 
-struct Measure {
-  double loss = 0;
-  double score = 0;
-};
+// The out-of-bag values of one strength beside the truth.
+class StrengthScores {
+ public:
+  StrengthScores(const ForestOob& oob, size_t strength, const TreeTarget& target,
+                 std::span<const double> weights, std::span<const uint32_t> rows)
+      : oob_(oob), strength_(strength), target_(target), weights_(weights), rows_(rows) {}
 
-Measure ScoreClasses(const ForestOob& oob, size_t strength, const TreeTarget& target,
-                     std::span<const double> weights, std::span<const uint32_t> rows) {
-  const size_t width = static_cast<size_t>(oob.outputs);
-  double total = 0;
-  Measure sums;
-  for (size_t i = 0; i < rows.size(); ++i) {
-    if (oob.tree_counts[i] == 0) continue;
-    const double weight = weights.empty() ? 1.0 : weights[rows[i]];
-    const double* shares = oob.values.data() + (i * oob.lambdas.size() + strength) * width;
-    const size_t truth = static_cast<size_t>(target.classes[rows[i]]);
-    total += weight;
-    sums.loss -= weight * std::log(std::clamp(shares[truth], kLeastShare, 1.0));
-    if (std::max_element(shares, shares + width) == shares + truth) sums.score += weight;
+  OobScore Score() const {
+    OobScore score;
+    score.lambda = oob_.lambdas[strength_];
+    score.loss = Mean([this](size_t i) { return LossOf(i); });
+    double squares = 0;
+    ForEachRow([&](size_t i, double weight) {
+      const double distance = weight * (LossOf(i) - score.loss);
+      squares += distance * distance;
+    });
+    score.loss_error = std::sqrt(squares) / TotalWeight();
+    score.score = target_.classification() ? Mean([this](size_t i) { return Hit(i); }) : RSquared();
+    return score;
   }
-  return {sums.loss / total, sums.score / total};
-}
 
-Measure ScoreNumbers(const ForestOob& oob, size_t strength, const TreeTarget& target,
-                     std::span<const double> weights, std::span<const uint32_t> rows) {
-  const size_t width = static_cast<size_t>(oob.outputs);
-  Measure result;
-  for (size_t k = 0; k < width; ++k) {
+ private:
+  size_t width() const { return static_cast<size_t>(oob_.outputs); }
+  const double* ValuesOf(size_t i) const {
+    return oob_.values.data() + (i * oob_.lambdas.size() + strength_) * width();
+  }
+  size_t ClassOf(size_t i) const { return static_cast<size_t>(target_.classes[rows_[i]]); }
+
+  // Calls `visit(position, weight)` for every row with a value.
+  template <typename Visit>
+  void ForEachRow(const Visit& visit) const {
+    for (size_t i = 0; i < rows_.size(); ++i) {
+      if (oob_.tree_counts[i] > 0) visit(i, weights_.empty() ? 1.0 : weights_[rows_[i]]);
+    }
+  }
+  double TotalWeight() const {
     double total = 0;
-    double sum = 0;
-    const auto for_each = [&](const auto& visit) {
-      for (size_t i = 0; i < rows.size(); ++i) {
-        if (oob.tree_counts[i] == 0) continue;
-        visit(weights.empty() ? 1.0 : weights[rows[i]], target.values[rows[i] * width + k],
-              oob.values[(i * oob.lambdas.size() + strength) * width + k]);
-      }
-    };
-    for_each([&](double weight, double truth, double) {
-      total += weight;
-      sum += weight * truth;
-    });
-    double error = 0;
-    double spread = 0;
-    for_each([&](double weight, double truth, double value) {
-      error += weight * (truth - value) * (truth - value);
-      spread += weight * (truth - sum / total) * (truth - sum / total);
-    });
-    result.loss += error / total / static_cast<double>(width);
-    if (spread > 0 || total == 0) result.score += (1 - error / spread) / static_cast<double>(width);
+    ForEachRow([&](size_t, double weight) { total += weight; });
+    return total;
   }
-  return result;
-}
+  template <typename Value>
+  double Mean(const Value& value) const {
+    double sum = 0;
+    ForEachRow([&](size_t i, double weight) { sum += weight * value(i); });
+    return sum / TotalWeight();
+  }
+
+  double LossOf(size_t i) const {
+    const double* values = ValuesOf(i);
+    if (target_.classification()) {
+      return -std::log(std::clamp(values[ClassOf(i)], kLeastShare, 1.0));
+    }
+    double loss = 0;
+    for (size_t k = 0; k < width(); ++k) {
+      const double error = target_.values[rows_[i] * width() + k] - values[k];
+      loss += error * error;
+    }
+    return loss / static_cast<double>(width());
+  }
+  double Hit(size_t i) const {
+    const double* shares = ValuesOf(i);
+    return std::max_element(shares, shares + width()) == shares + ClassOf(i) ? 1 : 0;
+  }
+
+  double RSquared() const {
+    if (TotalWeight() == 0) return std::numeric_limits<double>::quiet_NaN();
+    double result = 0;
+    for (size_t k = 0; k < width(); ++k) {
+      const auto truth = [&](size_t i) { return target_.values[rows_[i] * width() + k]; };
+      const double mean = Mean(truth);
+      double error = 0;
+      double spread = 0;
+      ForEachRow([&](size_t i, double weight) {
+        error += weight * (truth(i) - ValuesOf(i)[k]) * (truth(i) - ValuesOf(i)[k]);
+        spread += weight * (truth(i) - mean) * (truth(i) - mean);
+      });
+      if (spread > 0) result += (1 - error / spread) / static_cast<double>(width());
+    }
+    return result;
+  }
+
+  const ForestOob& oob_;
+  const size_t strength_;
+  const TreeTarget& target_;
+  const std::span<const double> weights_;
+  const std::span<const uint32_t> rows_;
+};
 
 }  // namespace
 
@@ -116,9 +152,7 @@ std::vector<OobScore> ScoreOob(const ForestOob& oob, const TreeTarget& target,
                                std::span<const double> weights, std::span<const uint32_t> rows) {
   std::vector<OobScore> scores;
   for (size_t j = 0; j < oob.lambdas.size(); ++j) {
-    const Measure measure = target.classification() ? ScoreClasses(oob, j, target, weights, rows)
-                                                    : ScoreNumbers(oob, j, target, weights, rows);
-    scores.push_back({oob.lambdas[j], measure.loss, measure.score});
+    scores.push_back(StrengthScores(oob, j, target, weights, rows).Score());
   }
   return scores;
 }

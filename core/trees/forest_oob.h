@@ -35,7 +35,9 @@ struct ForestOob {
 // How well one strength does out of bag.
 struct OobScore {
   double lambda = 0;
-  double loss = 0;   // log loss (shares clipped at 1e-15), or squared error averaged over targets
+  double loss = 0;  // log loss (shares clipped at 1e-15), or squared error averaged over targets
+  // Standard error of `loss` as a mean over rows: sqrt(sum of w^2 (l - loss)^2) / sum of w.
+  double loss_error = 0;
   double score = 0;  // accuracy, or R^2 averaged over targets
 };
 

@@ -149,7 +149,10 @@ absl::StatusOr<double> StrengthSelector::ChooseOutOfBag(const FittedTrees& fitte
     v1::LambdaPathPoint& point = *report_.add_lambda_path();
     point.set_lambda(score.lambda);
     point.set_mean_loss(score.loss);
-    context_.ReportMetrics(step++, {{"oob/lambda", score.lambda}, {"oob/loss", score.loss}});
+    point.set_standard_error(score.loss_error);
+    context_.ReportMetrics(step++, {{"oob/lambda", score.lambda},
+                                    {"oob/loss", score.loss},
+                                    {"oob/standard_error", score.loss_error}});
     if (score.loss < least) {
       least = score.loss;
       best = score.lambda;

@@ -147,6 +147,8 @@ TEST(ForestTest, OutOfBagScoresAreWeightedMeans) {
   ASSERT_EQ(scores.size(), 2u);
   EXPECT_DOUBLE_EQ(scores[0].loss, 3.0 * 4 / 4);
   EXPECT_DOUBLE_EQ(scores[1].loss, (1.0 + 3) / 4);
+  EXPECT_DOUBLE_EQ(scores[0].loss_error, std::sqrt(9.0 + 9.0) / 4);  // losses 0 and 4, mean 3
+  EXPECT_DOUBLE_EQ(scores[1].loss_error, 0);
   EXPECT_DOUBLE_EQ(scores[0].score, 1 - 12.0 / (9 + 3));  // mean 4: spread 9 + 3
   EXPECT_EQ(scores[1].lambda, 5);
   oob.outputs = 2;

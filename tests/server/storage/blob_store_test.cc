@@ -111,7 +111,8 @@ TEST_F(BlobStoreTest, NamesWhatIsMissingOrDamaged) {
   const std::string absent = Sha256Hex("absent");
   EXPECT_THAT(store->PathOf(absent).status(), FailsWith(absl::StatusCode::kNotFound, absent));
   EXPECT_THAT(store->Verify(absent), FailsWith(absl::StatusCode::kNotFound, absent));
-  for (const std::string hostile : {"", "../../etc/passwd", "AB", std::string(64, 'G').c_str()}) {
+  for (const std::string& hostile :
+       {std::string(), std::string("../../etc/passwd"), std::string("AB"), std::string(64, 'G')}) {
     EXPECT_THAT(store->PathOf(hostile).status(), FailsWith(absl::StatusCode::kNotFound, "blob"));
   }
   const BlobInfo info = Put(*store, "some bytes");
