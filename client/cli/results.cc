@@ -161,6 +161,34 @@ std::string LongText(const std::string& title, const std::string& text, const Te
   return out;
 }
 
+// Adds what `message` and the messages in it have to show, one line each, and texts of several
+// lines apart.
+void AddValues(const Message& message, const std::string& prefix, const Terminal& terminal,
+               KeyValueList& values, std::string& long_texts) {
+  const auto* reflection = message.GetReflection();
+  for (int i = 0; i < message.GetDescriptor()->field_count(); ++i) {
+    const FieldDescriptor& field = *message.GetDescriptor()->field(i);
+    if (field.is_repeated()) continue;
+    if (field.has_presence() && !reflection->HasField(message, &field)) continue;
+    const std::string label = absl::StrCat(prefix, LabelOf(field));
+    if (field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
+      AddValues(reflection->GetMessage(message, &field), absl::StrCat(label, ", "), terminal,
+                values, long_texts);
+      continue;
+    }
+    if (field.cpp_type() == FieldDescriptor::CPPTYPE_ENUM &&
+        reflection->GetEnumValue(message, &field) == 0) {
+      continue;
+    }
+    const std::string text = ValueText(message, field);
+    if (text.find('\n') != std::string::npos) {
+      absl::StrAppend(&long_texts, LongText(label, text, terminal));
+    } else {
+      values.Add(label, Printable(text));
+    }
+  }
+}
+
 }  // namespace
 
 std::string ReportText(const v1::Report& report, const Terminal& terminal) {
@@ -179,16 +207,7 @@ std::string ReportText(const v1::Report& report, const Terminal& terminal) {
   if (const Message* algorithm = AlgorithmReport(report)) {
     const std::string maps = MapsText(*algorithm, terminal);
     if (!maps.empty()) absl::StrAppend(&out, out.empty() ? "" : "\n", maps);
-    for (int i = 0; i < algorithm->GetDescriptor()->field_count(); ++i) {
-      const FieldDescriptor& field = *algorithm->GetDescriptor()->field(i);
-      if (field.is_repeated()) continue;
-      const std::string text = ValueText(*algorithm, field);
-      if (text.find('\n') != std::string::npos) {
-        absl::StrAppend(&long_texts, LongText(LabelOf(field), text, terminal));
-      } else {
-        values.Add(LabelOf(field), Printable(text));
-      }
-    }
+    AddValues(*algorithm, "", terminal, values, long_texts);
   }
   values.Add("wall time", HumanDuration(report.wall_seconds()));
   values.Add("peak memory", HumanBytes(report.peak_memory_bytes()));

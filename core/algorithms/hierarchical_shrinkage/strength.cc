@@ -127,8 +127,10 @@ absl::StatusOr<FittedTrees> StrengthSelector::FinalFit(double lambda) {
   const FitTask task = FinalTask(lambda);
   TY_ASSIGN_OR_RETURN(FittedTrees fitted, learner_.Fit(task, keeper_.TakeTrees(true), hooks));
   report_.set_fit_seconds(stopwatch.Seconds());
-  report_.set_kept_rounds(fitted.kept_rounds);
-  report_.set_stopped_early(fitted.stopped_early);
+  if (spec_.has_boosting()) {
+    report_.set_kept_rounds(fitted.kept_rounds);
+    report_.set_stopped_early(fitted.stopped_early);
+  }
   return fitted;
 }
 

@@ -45,13 +45,14 @@ TEST(CompletionTest, OffersOptionsOfTheCommandAndOfAll) {
   EXPECT_THAT(After("trainyard jobs list --f"), ElementsAre("--filter"));
   EXPECT_THAT(After("trainyard jobs list --"), Contains("--json"));
   EXPECT_THAT(After("trainyard train hierarchical-shrinkage --cart.max"),
-              ElementsAre("--cart.max-depth", "--cart.max-leaf-nodes"));
+              ElementsAre("--cart.max-depth", "--cart.max-features", "--cart.max-features-number",
+                          "--cart.max-leaf-nodes"));
   EXPECT_THAT(After("trainyard train diagnostic --"), Not(Contains("--cart.max-depth")));
 }
 
 TEST(CompletionTest, OffersValuesOfEnums) {
   EXPECT_THAT(After("trainyard train hierarchical-shrinkage --cart.criterion "),
-              ElementsAre("entropy", "gini", "squared_error"));
+              ElementsAre("entropy", "gain_ratio", "gini", "poisson", "squared_error"));
   EXPECT_THAT(After("trainyard train hierarchical-shrinkage --scheme=h"),
               ElementsAre("--scheme=hierarchical"));
   EXPECT_THAT(After("trainyard train diagnostic --ignore-cancellation="),

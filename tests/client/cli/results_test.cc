@@ -22,6 +22,8 @@ v1::Report Sample() {
   (*own.mutable_metrics_shrunk())["auc"] = 0.99;
   own.set_metrics_rows("test");
   own.set_leaf_count(12);
+  own.set_tree_count(3);
+  own.mutable_stability()->mutable_plain()->set_variance(0.5);
   own.set_task(v1::HierarchicalShrinkageSpec::TASK_CLASSIFICATION);
   own.set_tree("root\n  left\n  right\n");
   for (const double lambda : {0.0, 0.1, 1.0, 10.0, 100.0}) {
@@ -42,17 +44,24 @@ TEST(ResultsTest, ShowsMetricsSideBySideAndTheAlgorithmsOwnValues) {
             "accuracy    0.9  0.9333\n"
             "auc                0.99\n"
             "\n"
-            "lambda                        10\n"
-            "metrics rows                  test\n"
-            "fit                           0 s\n"
-            "cv                            0 s\n"
-            "shrink                        0 s\n"
-            "leaf count                    12\n"
-            "depth                         0\n"
-            "effective degrees of freedom  0\n"
-            "task                          classification\n"
-            "wall time                     1.2 s\n"
-            "peak memory                   3.0 MiB\n"
+            "lambda                                 10\n"
+            "metrics rows                           test\n"
+            "fit                                    0 s\n"
+            "cv                                     0 s\n"
+            "shrink                                 0 s\n"
+            "leaf count                             12\n"
+            "depth                                  0\n"
+            "effective degrees of freedom           0\n"
+            "task                                   classification\n"
+            "tree count                             3\n"
+            "stability, refits                      0\n"
+            "stability, explained rows              0\n"
+            "stability, plain, variance             0.5\n"
+            "stability, plain, relative variance    0\n"
+            "stability, plain, unexplained share    0\n"
+            "stability, plain, prediction variance  0\n"
+            "wall time                              1.2 s\n"
+            "peak memory                            3.0 MiB\n"
             "\n"
             "tree\n"
             "root\n"

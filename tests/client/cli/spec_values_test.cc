@@ -106,7 +106,7 @@ TEST(SetFieldTest, ErrorsNameFieldValueAndRule) {
             "fodls: \"fodls\" is not a field of HierarchicalShrinkageSpec; did you mean folds?");
   EXPECT_EQ(ErrorOf("max_depth=3"),
             "max_depth: \"max_depth\" is not a field of HierarchicalShrinkageSpec; did you mean "
-            "cart.max_depth?");
+            "cart.max_depth or boosting.max_depth?");
   EXPECT_EQ(ErrorOf("cart.max_dept=3"),
             "cart.max_dept: \"max_dept\" is not a field of CartOptions; did you mean "
             "cart.max_depth?");

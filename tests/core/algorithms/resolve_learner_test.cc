@@ -29,6 +29,7 @@ v1::TableSchema MakeSchema(int64_t distinct_targets) {
     column.set_minimum(0);
     column.set_maximum(static_cast<double>(distinct - 1));
     column.set_mean(1);
+    column.set_whole_numbers(type == v1::COLUMN_TYPE_NUMERIC && distinct < 20);
   };
   add("age", v1::COLUMN_TYPE_NUMERIC, 50);
   add("color", v1::COLUMN_TYPE_CATEGORICAL, 3);

@@ -131,12 +131,13 @@ v1::Job TrainAsWorker(TestServer& server, const std::string& job) {
   }
   QuietContext context;
   const TrainingResult result = algorithm->Train(assignment.spec(), tables, context).value();
-  for (const auto& entry : std::filesystem::directory_iterator(context.model_folder())) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(context.model_folder())) {
+    if (!entry.is_regular_file()) continue;
     v1::ArtifactHeader header;
     header.set_attempt(attempt);
     header.set_session_key("key");
     header.set_kind(v1::ArtifactHeader::KIND_MODEL_FILE);
-    header.set_path(entry.path().filename().string());
+    header.set_path(entry.path().lexically_relative(context.model_folder()).string());
     const std::string bytes = ReadFile(entry.path()).value();
     header.set_size_bytes(static_cast<int64_t>(bytes.size()));
     v1::UploadArtifactResponse response;

@@ -3,6 +3,9 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <thread>
+
 #include "tests/server/api/worker_player.h"
 
 namespace trainyard {
@@ -32,6 +35,18 @@ class WorkerServiceTest : public ::testing::Test {
     return header;
   }
 
+  void WaitUntilRunning() {
+    v1::GetJobRequest request;
+    request.set_name(kJob);
+    v1::Job job;
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    do {
+      ASSERT_LT(std::chrono::steady_clock::now(), deadline) << job.DebugString();
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      EXPECT_TRUE(Call(*server_.jobs(), &v1::JobService::Stub::GetJob, request, job).ok());
+    } while (job.state() != v1::Job::STATE_RUNNING);
+  }
+
   TestServer server_;
   std::string token_;
 };
@@ -50,6 +65,8 @@ TEST_F(WorkerServiceTest, TokenGivesAnAssignmentOnce) {
 TEST_F(WorkerServiceTest, ConnectionThatBreaksBeforeTheAssignmentCostsNothing) {
   WorkerPlayer worker(server_);
   worker.Hello(kAttempt, token_);
+  // Dropped earlier, the connection might end before the server has read the token.
+  WaitUntilRunning();
   worker.Drop();
   WorkerPlayer thief(server_);
   thief.Hello(kAttempt, token_, "another key");
