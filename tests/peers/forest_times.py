@@ -1,9 +1,12 @@
-"""CPU seconds of scikit-learn's forests on the data of forest_benchmark, over two threads.
+"""CPU seconds of scikit-learn's forests on the data of forest_benchmark, over two threads, and its rows a second and
+core in prediction, as PredictForest of trees_benchmark.
 
     python tests/peers/forest_times.py            # friedman1, and credit with TRAINYARD_PEER_DATA
+    python tests/peers/forest_times.py predict    # prediction alone
 """
 
 import resource
+import sys
 import time
 
 import numpy as np
@@ -31,7 +34,20 @@ def measure(name, model, x, y):
     print(f"{name}: {cpu:.2f} CPU s, {time.monotonic() - start:.2f} s, {leaves} leaves", flush=True)
 
 
+def measure_prediction(trees):
+    x, y = friedman1()
+    model = RandomForestRegressor(n_estimators=trees, n_jobs=2, random_state=1).fit(x, y)
+    model.n_jobs = 1
+    start = time.process_time()
+    model.predict(x)
+    seconds = time.process_time() - start
+    nodes = sum(tree.tree_.node_count for tree in model.estimators_)
+    print(f"PredictForest/trees:{trees}: {len(x) / seconds:.0f} rows/s a core, {nodes} nodes", flush=True)
+
+
 def main():
+    if sys.argv[1:] == ["predict"]:
+        return measure_prediction(10)
     shared = {"n_estimators": 100, "n_jobs": 2, "random_state": 1}
     credit = peer_driver.find_data("credit_card")
     if credit is not None:
@@ -41,6 +57,7 @@ def main():
     x, y = friedman1()
     measure("ExtraTreesOfFriedman1", ExtraTreesRegressor(max_features=6, **shared), x, y)
     measure("RandomForestOfFriedman1", RandomForestRegressor(max_features=6, **shared), x, y)
+    measure_prediction(10)
 
 
 if __name__ == "__main__":
