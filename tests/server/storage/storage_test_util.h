@@ -1,7 +1,9 @@
 // Things that the tests of the storage have in common.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,7 +54,8 @@ inline v1::JobEvent MakeMetric(int64_t sequence, std::string_view name, int64_t 
   point.set_name(std::string(name));
   point.set_step(step);
   point.set_value(value);
-  point.mutable_time()->set_seconds(100 + step);
+  point.mutable_time()->set_seconds(100 +
+                                    std::min(step, std::numeric_limits<int64_t>::max() - 100));
   return event;
 }
 
