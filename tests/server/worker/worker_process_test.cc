@@ -154,7 +154,7 @@ TEST_F(WorkerProcessTest, CheckpointsResumeTheNextAttempt) {
       second.callback());
   ASSERT_TRUE(process.ok()) << process.status();
   EXPECT_EQ(second.Wait().exit_code, kWorkerDone);
-  const auto& report = service_.seen().finished.at(0).report().diagnostic();
+  const v1::DiagnosticReport report = service_.seen().finished.at(0).report().diagnostic();
   EXPECT_EQ(report.first_step(), 17);
   EXPECT_EQ(report.checksum(), 20 * 21 * 41 / 6);
 }
