@@ -99,6 +99,66 @@ TEST(SubmitToDownloadTest, SameSpecDataAndSeedGiveTheSameModel) {
   EXPECT_EQ(hashes[0], hashes[1]);
 }
 
+TEST(SubmitToDownloadTest, ShrinksAModelOfTheServiceAndExplainsIt) {
+  Service service;
+  v1::Dataset dataset;
+  service.RunJson({"datasets", "upload", TestData("hs/diabetes_pima.csv"), "--id", "diabetes"},
+                  dataset);
+  const auto train = [&](const std::string& id, const std::vector<std::string>& settings) {
+    std::vector<std::string> words = {
+        "train", "hierarchical-shrinkage", "--dataset", "diabetes", "--wait", "--job-id", id};
+    for (const std::string& setting : settings) words.insert(words.end(), {"--set", setting});
+    v1::Job job;
+    service.RunJson(words, job);
+    return job.report().hierarchical_shrinkage();
+  };
+  const auto forest = train("forest", {"forest.tree_count=10", "lambda=0"});
+  EXPECT_EQ(forest.tree_count(), 10);
+  const auto shrunk = train("shrunk", {"base_model=projects/default/models/forest", "lambda=50"});
+  EXPECT_EQ(shrunk.tree_count(), 10);
+  EXPECT_EQ(shrunk.metrics_plain().at("auc"), forest.metrics_plain().at("auc"));
+  EXPECT_LT(shrunk.metrics_shrunk().at("log_loss"), shrunk.metrics_plain().at("log_loss"));
+  const CommandResult unknown =
+      service.Run({"train", "hierarchical-shrinkage", "--dataset", "diabetes", "--set",
+                   "base_model=projects/default/models/nope"});
+  EXPECT_EQ(unknown.exit_code, 3);
+  EXPECT_THAT(unknown.err, HasSubstr("base_model"));
+  EXPECT_THAT(unknown.err, HasSubstr("does not exist"));
+
+  // SHAP values of a row add up to its prediction.
+  const auto predictions = service.folder() / "predictions.csv";
+  const auto explanations = service.folder() / "explanations.csv";
+  const auto chart = service.folder() / "chart.svg";
+  ASSERT_EQ(service
+                .Run({"models", "predict", "shrunk", "--input", TestData("hs/diabetes_pima.csv"),
+                      "--output", predictions.string()})
+                .exit_code,
+            0);
+  const CommandResult explained =
+      service.Run({"models", "explain", "shrunk", "--dataset", "diabetes", "--of", "1", "--output",
+                   explanations.string(), "--svg", chart.string()});
+  ASSERT_EQ(explained.exit_code, 0) << explained.err;
+  EXPECT_THAT(explained.out, HasSubstr("glucose"));
+  EXPECT_THAT(ReadText(chart), HasSubstr("</svg>"));
+  const auto predicted = Lines(ReadText(predictions));
+  const auto shap = Lines(ReadText(explanations));
+  ASSERT_EQ(predicted.size(), 769u);
+  ASSERT_EQ(shap.size(), predicted.size());
+  for (size_t i = 1; i < shap.size(); ++i) {
+    const std::vector<std::string> numbers = absl::StrSplit(shap[i], ',');
+    double sum = 0;
+    for (size_t k = 2; k < numbers.size(); ++k) {
+      double number = 0;
+      ASSERT_TRUE(absl::SimpleAtod(numbers[k], &number)) << shap[i];
+      sum += number;
+    }
+    const std::vector<std::string> columns = absl::StrSplit(predicted[i], ',');
+    double probability = 0;
+    ASSERT_TRUE(absl::SimpleAtod(columns[2], &probability));
+    EXPECT_NEAR(sum, probability, 1e-9) << "row " << i;
+  }
+}
+
 TEST(SubmitToDownloadTest, FollowShowsProgressAndResults) {
   Service service;
   v1::Dataset dataset;
