@@ -143,11 +143,32 @@ double ThresholdList::LeastBound(double penalty, const BoundRules& rules) const 
   return least;
 }
 
-ThresholdList::SideBounds ThresholdList::BoundsAt(int threshold, const BoundRules& rules) const {
-  const auto after =
-      std::partition_point(anchors_.begin(), anchors_.end(),
-                           [&](const Anchor& anchor) { return anchor.threshold < threshold; });
-  return Bounds(*(after - 1), *after, threshold, rules);
+std::vector<Candidate> ThresholdList::Intervals(double penalty, const BoundRules& rules) const {
+  std::vector<Candidate> candidates;
+  const size_t alive = alive_.size();
+  size_t after = 0;
+  for (size_t begin = 0; begin < alive;) {
+    while (anchors_[after].threshold < alive_[begin]) ++after;
+    Candidate candidate;
+    candidate.bound = kInfinity;
+    size_t end = begin;
+    for (; end < alive && alive_[end] < anchors_[after].threshold; ++end) {
+      const SideBounds bounds = Bounds(anchors_[after - 1], anchors_[after], alive_[end], rules);
+      candidate.bound = std::min(candidate.bound, bounds.left + bounds.right + penalty);
+    }
+    candidate.threshold = alive_[begin + (end - begin) / 2];
+    candidate.place = place(candidate.threshold);
+    const SideBounds bounds =
+        Bounds(anchors_[after - 1], anchors_[after], candidate.threshold, rules);
+    candidate.left = bounds.left;
+    candidate.right = bounds.right;
+    const auto cost = [&](size_t i) { return cost_before_[static_cast<size_t>(alive_[i])]; };
+    const double here = cost_before_[static_cast<size_t>(candidate.threshold)];
+    candidate.reach = std::max(here - cost(begin), cost(end - 1) - here);
+    candidates.push_back(candidate);
+    begin = end;
+  }
+  return candidates;
 }
 
 }  // namespace trainyard::quant_bnb

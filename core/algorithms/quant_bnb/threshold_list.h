@@ -27,6 +27,20 @@ class RowCosts {
   std::vector<double> costs_;
 };
 
+// A threshold that is to be evaluated.
+struct Candidate {
+  int feature = 0;    // number in the node's features()
+  int threshold = 0;  // number in the feature's list
+  int place = 0;      // of the last row on the left in the feature's order
+  // Least loss that a tree with this threshold or another one of its interval can have.
+  double bound = 0;
+  // Lower bounds of the children's losses.
+  double left = 0;
+  double right = 0;
+  // The most that the rows between it and another living threshold of its interval can cost.
+  double reach = 0;
+};
+
 // Thresholds between neighbouring values of a feature, by their number from 0 upwards. Those
 // evaluated are anchors; the others are alive until they are excluded by the pointwise bound: for a
 // < t < b, neighbouring anchors,
@@ -57,15 +71,16 @@ class ThresholdList {
   double Exclude(double limit, double penalty, const BoundRules& rules);
   // Bound + `penalty` of those alive, the least; infinite where none is.
   double LeastBound(double penalty, const BoundRules& rules) const;
-  std::span<const Anchor> anchors() const { return anchors_; }
-  // Lower bounds of the children's losses at a threshold that is no anchor.
+  // The middle one of those alive in each interval between anchors, ascending; `feature` is left
+  // open.
+  std::vector<Candidate> Intervals(double penalty, const BoundRules& rules) const;
+
+ private:
+  // Lower bounds of the children's losses.
   struct SideBounds {
     double left;
     double right;
   };
-  SideBounds BoundsAt(int threshold, const BoundRules& rules) const;
-
- private:
   template <typename Use>
   void ForEachBound(double penalty, const BoundRules& rules, Use use) const;
   SideBounds Bounds(const Anchor& before, const Anchor& after, int threshold,
