@@ -7,19 +7,54 @@
 #include <vector>
 
 namespace trainyard::quant_bnb {
+namespace {
 
-void ThresholdFrontier::Assign(const SearchNode& node) {
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+// Tags of the ends of orders.
+constexpr int kBeginTag = 0;
+constexpr int kEndTag = 1;
+
+}  // namespace
+
+void ThresholdFrontier::Assign(const SearchNode& node, double whole,
+                               const FeatureBounds& whole_features) {
+  node_ = &node;
   penalty_ = node.problem().split_penalty();
   costs_.Assign(node);
   features_ = static_cast<size_t>(node.feature_count());
+  children_.resize(2);
+  children_[kBeginTag] = {{FeatureBounds(), whole_features}};
+  children_[kEndTag] = {{whole_features, FeatureBounds()}};
+  bounds_.assign(features_, kInfinity);
   if (lists_.size() < features_) lists_.resize(features_);
-  for (size_t f = 0; f < features_; ++f) lists_[f].Assign(node, static_cast<int>(f), costs_);
+  for (size_t f = 0; f < features_; ++f) {
+    lists_[f].Assign(node, static_cast<int>(f), costs_, whole, kBeginTag, kEndTag);
+  }
 }
 
-double ThresholdFrontier::Exclude(double limit) {
-  double least = std::numeric_limits<double>::infinity();
+void ThresholdFrontier::CloseFeatures(const FeatureBounds& known, double limit) {
   for (size_t f = 0; f < features_; ++f) {
-    least = std::min(least, lists_[f].Exclude(limit, penalty_, rules_));
+    const double bound = known[static_cast<size_t>(node_->features()[f])];
+    if (bound < limit) continue;
+    lists_[f].Close();
+    bounds_[f] = bound;
+  }
+}
+
+void ThresholdFrontier::Exclude(double limit) {
+  for (size_t f = 0; f < features_; ++f) {
+    bounds_[f] = std::min(bounds_[f], lists_[f].Exclude(limit, penalty_, rules_));
+  }
+}
+
+double ThresholdFrontier::Summarise(double whole, FeatureBounds* found) const {
+  const double least =
+      bounds_.empty() ? kInfinity : *std::min_element(bounds_.begin(), bounds_.end());
+  if (found == nullptr) return least;
+  found->assign(static_cast<size_t>(node_->problem().feature_count()) + 1, whole);
+  for (size_t f = 0; f < features_; ++f) {
+    double& bound = (*found)[static_cast<size_t>(node_->features()[f])];
+    bound = std::min(bound, bounds_[f]);
   }
   return least;
 }
@@ -42,14 +77,30 @@ std::vector<Candidate> ThresholdFrontier::Choose(int most) const {
   return candidates;
 }
 
-void ThresholdFrontier::Add(const Candidate& candidate, double left, double right) {
-  const ThresholdList::Anchor anchor{candidate.threshold, left, right};
+void ThresholdFrontier::Add(const Candidate& candidate, const Evaluation& evaluation) {
+  const int tag = static_cast<int>(children_.size());
+  children_.push_back({{evaluation.features[0], evaluation.features[1]}});
+  const Anchor anchor{candidate.at.threshold, evaluation.left, evaluation.right, tag};
+  double& bound = bounds_[static_cast<size_t>(candidate.feature)];
+  bound = std::min(bound, evaluation.left + evaluation.right + penalty_);
   lists_[static_cast<size_t>(candidate.feature)].Add({&anchor, 1});
+}
+
+void ThresholdFrontier::KnownFeatures(const Candidate& candidate, int side,
+                                      FeatureBounds& known) const {
+  const AnchoredThreshold& at = candidate.at;
+  const int inside = side == 0 ? at.before.tag : at.after.tag;
+  const int outside = side == 0 ? at.after.tag : at.before.tag;
+  const double cost = side == 0 ? at.cost_after : at.cost_before;
+  known = children_[static_cast<size_t>(inside)].features[side];
+  const FeatureBounds& larger = children_[static_cast<size_t>(outside)].features[side];
+  if (known.empty()) known.assign(larger.size(), 0.0);
+  for (size_t f = 0; f < larger.size(); ++f) known[f] = std::max(known[f], larger[f] - cost);
 }
 
 int64_t ThresholdFrontier::alive() const {
   int64_t sum = 0;
-  for (size_t f = 0; f < features_; ++f) sum += static_cast<int64_t>(lists_[f].alive().size());
+  for (size_t f = 0; f < features_; ++f) sum += lists_[f].alive();
   return sum;
 }
 
@@ -60,7 +111,7 @@ int64_t ThresholdFrontier::count() const {
 }
 
 double ThresholdFrontier::LeastBound() const {
-  double least = std::numeric_limits<double>::infinity();
+  double least = kInfinity;
   for (size_t f = 0; f < features_; ++f) {
     least = std::min(least, lists_[f].LeastBound(penalty_, rules_));
   }

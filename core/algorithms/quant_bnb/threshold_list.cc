@@ -52,123 +52,181 @@ void RowCosts::Assign(const SearchNode& node) {
   }
 }
 
-void ThresholdList::Assign(const SearchNode& node, int feature, const RowCosts& costs) {
+void ThresholdList::Assign(const SearchNode& node, int feature, const RowCosts& costs, double whole,
+                           int begin_tag, int end_tag) {
   const std::span<const uint32_t> order = node.order(feature);
   places_.clear();
-  cost_before_.clear();
+  cost_before_.assign(1, 0.0);
   double cost = 0;
   for (size_t i = 0; i < order.size(); ++i) {
     cost += costs[order[i] & kRowMask];
-    if ((order[i] & kLastOfValue) == 0 || i + 1 == order.size()) continue;
+    if ((order[i] & kLastOfValue) == 0) continue;
     places_.push_back(static_cast<int>(i));
     cost_before_.push_back(cost);
   }
-  alive_.resize(places_.size());
-  for (size_t i = 0; i < alive_.size(); ++i) alive_[i] = static_cast<int>(i);
-  anchors_.assign({{-1, 0, -kInfinity}, {count(), -kInfinity, 0}});
+  places_.pop_back();
+  alive_ = count();
+  intervals_.assign({{Anchor{-1, 0, whole, begin_tag}, 0, count()},
+                     {Anchor{count(), whole, 0, end_tag}, count(), count()}});
 }
 
-void ThresholdList::Choose(int most, std::vector<int>& chosen) const {
-  chosen.clear();
-  const int64_t alive = static_cast<int64_t>(alive_.size());
-  if (alive <= most) {
-    chosen = alive_;
-    return;
+AnchoredThreshold ThresholdList::At(size_t interval, int threshold, const BoundRules& rules) const {
+  AnchoredThreshold at;
+  at.threshold = threshold;
+  at.before = intervals_[interval].before;
+  at.after = intervals_[interval + 1].before;
+  at.cost_before = CostBefore(threshold) - CostBefore(at.before.threshold);
+  at.cost_after = CostBefore(at.after.threshold) - CostBefore(threshold);
+  if (rules.interval) {
+    at.left = at.before.left;
+    at.right = at.after.right;
   }
-  for (int64_t i = 0; i < most; ++i) {
-    chosen.push_back(alive_[static_cast<size_t>((2 * i + 1) * alive / (2 * most))]);
-  }
-}
-
-void ThresholdList::Add(std::span<const Anchor> anchors) {
-  const auto by_threshold = [](const Anchor& a, const Anchor& b) {
-    return a.threshold < b.threshold;
-  };
-  const ptrdiff_t before = static_cast<ptrdiff_t>(anchors_.size());
-  anchors_.insert(anchors_.end(), anchors.begin(), anchors.end());
-  std::inplace_merge(anchors_.begin(), anchors_.begin() + before, anchors_.end(), by_threshold);
-  size_t next = 0;
-  std::erase_if(alive_, [&](int threshold) {
-    while (next < anchors.size() && anchors[next].threshold < threshold) ++next;
-    return next < anchors.size() && anchors[next].threshold == threshold;
-  });
-}
-
-ThresholdList::SideBounds ThresholdList::Bounds(const Anchor& before, const Anchor& after,
-                                                int threshold, const BoundRules& rules) const {
-  const double here = cost_before_[static_cast<size_t>(threshold)];
-  SideBounds bounds{0, 0};
-  if (rules.interval) bounds = {before.left, after.right};
   if (rules.neighbourhood) {
-    if (before.threshold >= 0) {
-      const double between = here - cost_before_[static_cast<size_t>(before.threshold)];
-      bounds.right = std::max(bounds.right, before.right - between);
-    }
-    if (after.threshold < count()) {
-      const double between = cost_before_[static_cast<size_t>(after.threshold)] - here;
-      bounds.left = std::max(bounds.left, after.left - between);
-    }
+    at.left = std::max(at.left, at.after.left - at.cost_after);
+    at.right = std::max(at.right, at.before.right - at.cost_before);
   }
-  return bounds;
+  return at;
 }
 
-template <typename Use>
-void ThresholdList::ForEachBound(double penalty, const BoundRules& rules, Use use) const {
-  size_t after = 0;
-  for (const int threshold : alive_) {
-    while (anchors_[after].threshold < threshold) ++after;
-    const SideBounds bounds = Bounds(anchors_[after - 1], anchors_[after], threshold, rules);
-    use(threshold, bounds.left + bounds.right + penalty);
+double ThresholdList::Bound(size_t interval, int threshold, const BoundRules& rules) const {
+  const Anchor& before = intervals_[interval].before;
+  const Anchor& after = intervals_[interval + 1].before;
+  double left = 0;
+  double right = 0;
+  if (rules.interval) {
+    left = before.left;
+    right = after.right;
   }
+  if (rules.neighbourhood) {
+    const double here = CostBefore(threshold);
+    left = std::max(left, after.left - (CostBefore(after.threshold) - here));
+    right = std::max(right, before.right - (here - CostBefore(before.threshold)));
+  }
+  return left + right;
 }
 
-double ThresholdList::Exclude(double limit, double penalty, const BoundRules& rules) {
-  double least = kInfinity;
-  size_t kept = 0;
-  // Writing follows reading: what is kept stands at or before the place that is read.
-  ForEachBound(penalty, rules, [&](int threshold, double bound) {
-    if (bound >= limit) {
-      least = std::min(least, bound);
+// The least value of the bound over all points between the anchors, thresholds or not.
+double ThresholdList::LeastBound(size_t interval, const BoundRules& rules) const {
+  const Anchor& before = intervals_[interval].before;
+  const Anchor& after = intervals_[interval + 1].before;
+  double least = 0;
+  if (rules.interval) least = before.left + after.right;
+  if (rules.neighbourhood) {
+    const double between = CostBefore(after.threshold) - CostBefore(before.threshold);
+    least = std::max(least, after.left + before.right - between);
+  }
+  return least;
+}
+
+template <typename Holds>
+int ThresholdList::Bisect(int begin, int end, Holds holds) {
+  while (begin < end) {
+    const int middle = begin + (end - begin) / 2;
+    if (holds(middle)) {
+      end = middle;
     } else {
-      alive_[kept++] = threshold;
+      begin = middle + 1;
     }
-  });
-  alive_.resize(kept);
-  return least;
+  }
+  return begin;
 }
 
-double ThresholdList::LeastBound(double penalty, const BoundRules& rules) const {
-  double least = kInfinity;
-  ForEachBound(penalty, rules, [&](int, double bound) { least = std::min(least, bound); });
-  return least;
+void ThresholdList::Choose(int most, const BoundRules& rules,
+                           std::vector<AnchoredThreshold>& chosen) const {
+  chosen.clear();
+  const int64_t wanted = std::min<int64_t>(most, alive_);
+  int64_t passed = 0;  // living thresholds before the interval
+  size_t interval = 0;
+  for (int64_t i = 0; i < wanted; ++i) {
+    const int64_t number = wanted == alive_ ? i : (2 * i + 1) * alive_ / (2 * wanted);
+    while (number >= passed + intervals_[interval].end - intervals_[interval].first) {
+      passed += intervals_[interval].end - intervals_[interval].first;
+      ++interval;
+    }
+    chosen.push_back(
+        At(interval, intervals_[interval].first + static_cast<int>(number - passed), rules));
+  }
 }
 
 std::vector<Candidate> ThresholdList::Intervals(double penalty, const BoundRules& rules) const {
   std::vector<Candidate> candidates;
-  const size_t alive = alive_.size();
-  size_t after = 0;
-  for (size_t begin = 0; begin < alive;) {
-    while (anchors_[after].threshold < alive_[begin]) ++after;
+  for (size_t i = 0; i + 1 < intervals_.size(); ++i) {
+    const Interval& interval = intervals_[i];
+    if (interval.first == interval.end) continue;
     Candidate candidate;
-    candidate.bound = kInfinity;
-    size_t end = begin;
-    for (; end < alive && alive_[end] < anchors_[after].threshold; ++end) {
-      const SideBounds bounds = Bounds(anchors_[after - 1], anchors_[after], alive_[end], rules);
-      candidate.bound = std::min(candidate.bound, bounds.left + bounds.right + penalty);
-    }
-    candidate.threshold = alive_[begin + (end - begin) / 2];
-    candidate.place = place(candidate.threshold);
-    const SideBounds bounds =
-        Bounds(anchors_[after - 1], anchors_[after], candidate.threshold, rules);
-    candidate.left = bounds.left;
-    candidate.right = bounds.right;
-    const auto cost = [&](size_t i) { return cost_before_[static_cast<size_t>(alive_[i])]; };
-    const double here = cost_before_[static_cast<size_t>(candidate.threshold)];
-    candidate.reach = std::max(here - cost(begin), cost(end - 1) - here);
+    candidate.at = At(i, interval.first + (interval.end - interval.first) / 2, rules);
+    candidate.place = place(candidate.at.threshold);
+    candidate.bound = LeastBound(i, rules) + penalty;
+    const double here = CostBefore(candidate.at.threshold);
+    candidate.reach =
+        std::max(here - CostBefore(interval.first), CostBefore(interval.end - 1) - here);
     candidates.push_back(candidate);
-    begin = end;
   }
   return candidates;
+}
+
+void ThresholdList::Add(std::span<const Anchor> anchors) {
+  merged_.clear();
+  size_t next = 0;
+  for (const Interval& interval : intervals_) {
+    merged_.push_back(interval);
+    for (; next < anchors.size() && anchors[next].threshold < interval.end; ++next) {
+      const int threshold = anchors[next].threshold;
+      merged_.back().end = threshold;
+      merged_.push_back({anchors[next], threshold + 1, interval.end});
+      --alive_;
+    }
+  }
+  intervals_.swap(merged_);
+}
+
+double ThresholdList::Exclude(double limit, double penalty, const BoundRules& rules) {
+  double least = std::numeric_limits<double>::infinity();
+  for (size_t i = 0; i + 1 < intervals_.size(); ++i) {
+    Interval& interval = intervals_[i];
+    if (interval.first == interval.end) continue;
+    const auto bound = [&](int threshold) { return Bound(i, threshold, rules) + penalty; };
+    if (LeastBound(i, rules) + penalty >= limit) {
+      least = std::min(least, LeastBound(i, rules) + penalty);
+      alive_ -= interval.end - interval.first;
+      interval.end = interval.first;
+      continue;
+    }
+    // A point of the least bound: to its left the bound falls, to its right it rises.
+    const int lowest = Bisect(interval.first, interval.end - 1, [&](int threshold) {
+      return bound(threshold) <= bound(threshold + 1);
+    });
+    if (bound(lowest) >= limit) {
+      least = std::min(least, bound(lowest));
+      alive_ -= interval.end - interval.first;
+      interval.end = interval.first;
+      continue;
+    }
+    const int first =
+        Bisect(interval.first, lowest, [&](int threshold) { return bound(threshold) < limit; });
+    const int end =
+        Bisect(lowest + 1, interval.end, [&](int threshold) { return bound(threshold) >= limit; });
+    if (first > interval.first) least = std::min(least, bound(first - 1));
+    if (end < interval.end) least = std::min(least, bound(end));
+    alive_ -= (first - interval.first) + (interval.end - end);
+    interval.first = first;
+    interval.end = end;
+  }
+  return least;
+}
+
+void ThresholdList::Close() {
+  for (Interval& interval : intervals_) interval.end = interval.first;
+  alive_ = 0;
+}
+
+double ThresholdList::LeastBound(double penalty, const BoundRules& rules) const {
+  double least = std::numeric_limits<double>::infinity();
+  for (size_t i = 0; i + 1 < intervals_.size(); ++i) {
+    if (intervals_[i].first == intervals_[i].end) continue;
+    least = std::min(least, LeastBound(i, rules) + penalty);
+  }
+  return least;
 }
 
 }  // namespace trainyard::quant_bnb
