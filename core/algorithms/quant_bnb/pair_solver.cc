@@ -21,14 +21,11 @@ WorkCounters& WorkCounters::operator+=(const WorkCounters& other) {
   return *this;
 }
 
-SubtreeSolution PairSolver::Solve(const SearchNode& node, double budget,
-                                  std::span<const double> known, ThreadPool* pool) {
+SubtreeSolution PairSolver::Solve(const SearchNode& node, double budget, const KnownCuts& known,
+                                  ThreadPool* pool) {
   Begin(node, budget, known);
   // Every split costs the penalty.
-  if (node.leaf_loss() <= penalty_) {
-    feature_bounds_.assign(feature_bounds_.size(), node.leaf_loss());
-    return solution_;
-  }
+  if (node.leaf_loss() <= penalty_) return solution_;
   scanner_.Assign(node);
   costs_.Assign(node);
   while (NextBatch()) {
@@ -36,24 +33,31 @@ SubtreeSolution PairSolver::Solve(const SearchNode& node, double budget,
     if (stop_.stopped()) break;
     for (size_t g = 0; g < group_count_; ++g) Absorb(g);
   }
-  SummariseBounds(known);
+  for (const double bound : bounds_) solution_.bound = std::min(solution_.bound, bound);
   return solution_;
 }
 
-void PairSolver::SummariseBounds(std::span<const double> known) {
-  for (const double bound : bounds_) solution_.bound = std::min(solution_.bound, bound);
-  double one_level = std::max(whole_, solution_.bound);
-  if (!known.empty()) one_level = std::max(one_level, known.back());
-  feature_bounds_.assign(feature_bounds_.size(), one_level);
-  for (size_t f = 0; f < features_; ++f) {
-    double& bound = feature_bounds_[static_cast<size_t>(node_->features()[f])];
-    bound = std::min(bound, bounds_[f]);
+void PairSolver::Summarise(KnownCuts& found) const {
+  const size_t all = static_cast<size_t>(node_->problem().feature_count());
+  found.whole = std::max(whole_, solution_.bound);
+  found.begin.assign(all + 1, 0);
+  found.cuts.clear();
+  size_t own = 0;
+  for (size_t f = 0; f < all; ++f) {
+    found.begin[f] = static_cast<int32_t>(found.cuts.size());
+    if (own == features_ || node_->features()[own] != static_cast<int>(f)) continue;
+    if (listed_[own] != 0) {
+      lists_[own].AppendCuts(*node_, static_cast<int>(own), found.cuts);
+    }
+    ++own;
   }
+  found.begin[all] = static_cast<int32_t>(found.cuts.size());
 }
 
-void PairSolver::Begin(const SearchNode& node, double budget, std::span<const double> known) {
+void PairSolver::Begin(const SearchNode& node, double budget, const KnownCuts& known) {
   ++counters_.subproblems;
   node_ = &node;
+  known_ = &known;
   penalty_ = node.problem().split_penalty();
   features_ = static_cast<size_t>(node.feature_count());
   solution_ = {kInfinity, -1, 0, node.leaf_loss()};
@@ -61,7 +65,8 @@ void PairSolver::Begin(const SearchNode& node, double budget, std::span<const do
   if (node.sample_count() >= node.problem().min_samples_leaf() && node.leaf_loss() < budget) {
     solution_.loss = limit_ = node.leaf_loss();
   }
-  whole_ = -1;
+  // Where it is not known it is found out with the first batch.
+  whole_ = known.empty() ? -1 : known.whole;
   profile_count_ = 0;
   profiles_.clear();
   NewProfile();  // kBeginTag: nothing on the left
@@ -71,15 +76,6 @@ void PairSolver::Begin(const SearchNode& node, double budget, std::span<const do
   listed_.assign(features_, 0);
   bounds_.assign(features_, kInfinity);
   if (lists_.size() < features_) lists_.resize(features_);
-  feature_bounds_.assign(static_cast<size_t>(node.problem().feature_count()) + 1, 0.0);
-  if (!rules_.screening || known.empty()) return;
-  for (size_t f = 0; f < features_; ++f) {
-    const double bound = known[static_cast<size_t>(node.features()[f])];
-    if (bound < Cutoff()) continue;
-    open_[f] = 0;
-    bounds_[f] = bound;
-    ++counters_.screened_features;
-  }
 }
 
 int PairSolver::NewProfile() {
@@ -96,9 +92,9 @@ bool PairSolver::TakeNext(int most) {
     if (group_count_ > 0 && groups_[0].feature == static_cast<int>(f)) return false;
     ThresholdList& list = lists_[f];
     if (listed_[f] == 0) {
-      const bool known = whole_ >= 0;
+      const bool known = known_->empty() && whole_ >= 0;
       list.Assign(*node_, static_cast<int>(f), costs_, std::max(whole_, 0.0),
-                  known ? kBeginTag : -1, known ? kEndTag : -1);
+                  known_->Of(node_->features()[f]), known ? kBeginTag : -1, known ? kEndTag : -1);
       listed_[f] = 1;
     }
     const int64_t before = list.alive();
@@ -152,7 +148,9 @@ PairSolver::Group& PairSolver::AddGroup(int feature,
 double PairSolver::ChildBound(const AnchoredThreshold& at, int side, size_t child) const {
   const Anchor& inside = side == 0 ? at.before : at.after;
   const Anchor& outside = side == 0 ? at.after : at.before;
-  double bound = inside.tag < 0 ? 0 : Profile(inside.tag, side)[child];
+  // What the best child feature costs there is the least that any costs.
+  double bound = side == 0 ? at.left : at.right;
+  if (inside.tag >= 0) bound = std::max(bound, Profile(inside.tag, side)[child]);
   if (outside.tag >= 0) {
     const double cost = side == 0 ? at.cost_after : at.cost_before;
     bound = std::max(bound, Profile(outside.tag, side)[child] - cost);
@@ -215,7 +213,7 @@ void PairSolver::AbsorbWhole(size_t g) {
 
 void PairSolver::Absorb(size_t g) {
   const Group& group = groups_[g];
-  anchors_.clear();
+  evaluated_.clear();
   double& bound = bounds_[static_cast<size_t>(group.feature)];
   for (size_t lane = 0; lane < group.thresholds.size(); ++lane) {
     const AnchoredThreshold& at = group.thresholds[lane];
@@ -234,7 +232,7 @@ void PairSolver::Absorb(size_t g) {
     }
     const double left = *std::min_element(Profile(tag, 0), Profile(tag, 0) + features_);
     const double right = *std::min_element(Profile(tag, 1), Profile(tag, 1) + features_);
-    anchors_.push_back({at.threshold, left, right, tag});
+    evaluated_.push_back({at.threshold, {0, left, right, tag}});
     bound = std::min(bound, left + right + penalty_);
     const double loss = constrained[0] + constrained[1] + penalty_;
     if (loss < limit_) {
@@ -244,7 +242,7 @@ void PairSolver::Absorb(size_t g) {
       solution_.place = group.places[lane];
     }
   }
-  lists_[static_cast<size_t>(group.feature)].Add(anchors_);
+  lists_[static_cast<size_t>(group.feature)].Add(evaluated_);
   if (group.with_whole) AbsorbWhole(g);
 }
 

@@ -53,10 +53,10 @@ class PairSolver {
 
   // Looks for trees with a loss below `budget`. `known` are bounds for this node, or empty. Scans
   // run on `pool` where it is not null. When the token stops the search, the answer is void.
-  SubtreeSolution Solve(const SearchNode& node, double budget, std::span<const double> known,
+  SubtreeSolution Solve(const SearchNode& node, double budget, const KnownCuts& known,
                         ThreadPool* pool);
-  // Those that the last call of Solve found or knew.
-  const FeatureBounds& feature_bounds() const { return feature_bounds_; }
+  // What the last call of Solve found or knew about its node, which must still be there.
+  void Summarise(KnownCuts& found) const;
 
   const WorkCounters& counters() const { return counters_; }
 
@@ -72,7 +72,7 @@ class PairSolver {
     bool with_whole = false;  // the last lane has all rows on the left
   };
 
-  void Begin(const SearchNode& node, double budget, std::span<const double> known);
+  void Begin(const SearchNode& node, double budget, const KnownCuts& known);
   double Cutoff() const { return limit_ - tolerance_; }
   bool NextBatch();
   bool TakeNext(int most);
@@ -82,7 +82,6 @@ class PairSolver {
   void ScanBatch(ThreadPool* pool);
   void Absorb(size_t g);
   void AbsorbWhole(size_t g);
-  void SummariseBounds(std::span<const double> known);
   double* Profile(int tag, int side) {
     return &profiles_[(static_cast<size_t>(tag) * 2 + static_cast<size_t>(side)) * features_];
   }
@@ -97,6 +96,7 @@ class PairSolver {
   WorkCounters counters_;
 
   const SearchNode* node_ = nullptr;
+  const KnownCuts* known_ = nullptr;
   double penalty_ = 0;
   size_t features_ = 0;
   StumpScanner scanner_;
@@ -110,7 +110,6 @@ class PairSolver {
   // Loss of the best stump of the node; -1 before it is known.
   double whole_ = -1;
   SubtreeSolution solution_;
-  FeatureBounds feature_bounds_;
   // What each child feature costs at each anchor: [tag][side][child feature].
   std::vector<double> profiles_;
   int profile_count_ = 0;
@@ -121,7 +120,7 @@ class PairSolver {
   std::vector<int> scanned_;           // child features of the batch
   std::vector<SideLosses> losses_;     // [number in scanned_][group]
   std::vector<AlignedBytes> scratch_;  // by thread
-  std::vector<Anchor> anchors_;
+  std::vector<ThresholdList::Evaluated> evaluated_;
 };
 
 }  // namespace trainyard::quant_bnb

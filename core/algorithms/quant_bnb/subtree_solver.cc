@@ -30,12 +30,11 @@ SubtreeSolver::Level& SubtreeSolver::LevelOf(int depth) {
 }
 
 SubtreeSolution SubtreeSolver::Solve(const SearchNode& node, int depth, double budget,
-                                     const FeatureBounds& known, FeatureBounds* found,
-                                     ThreadPool* pool) {
+                                     const KnownCuts& known, KnownCuts* found, ThreadPool* pool) {
   if (depth == 1) return SolveStump(node, budget);
   if (depth > 2) return SolveDeep(node, depth, budget, known, found);
   const SubtreeSolution solution = pairs_.Solve(node, budget, known, pool);
-  if (found != nullptr) *found = pairs_.feature_bounds();
+  if (found != nullptr) pairs_.Summarise(*found);
   return solution;
 }
 
@@ -48,32 +47,31 @@ SubtreeSolution SubtreeSolver::SolveStump(const SearchNode& node, double budget)
 }
 
 SubtreeSolution SubtreeSolver::SolveDeep(const SearchNode& node, int depth, double budget,
-                                         const FeatureBounds& known, FeatureBounds* found) {
+                                         const KnownCuts& known, KnownCuts* found) {
   ++deep_subproblems_;
   const double penalty = node.problem().split_penalty();
-  FeatureBounds whole_features;
-  SubtreeSolution solution = Solve(node, depth - 1, kInfinity, {}, &whole_features);
+  SubtreeSolution solution = Solve(node, depth - 1, kInfinity);
   const double whole = solution.bound;
   solution.bound = node.leaf_loss();
   if (solution.loss >= budget) solution = {kInfinity, -1, 0, solution.bound};
   double limit = std::min(budget, solution.loss);
   ThresholdFrontier& frontier = LevelOf(depth).frontier;
-  frontier.Assign(node, whole, whole_features);
-  if (rules_.screening && !known.empty()) frontier.CloseFeatures(known, limit - tolerance_);
+  frontier.Assign(node, whole, known);
   while (!stop_.Ask()) {
     frontier.Exclude(limit - tolerance_);
     const std::vector<Candidate> next = frontier.Choose(1);
     if (next.empty()) break;
     const Candidate& candidate = next.front();
-    const Evaluation evaluation = Evaluate(node, frontier, candidate, depth, limit);
-    frontier.Add(candidate, evaluation);
-    if (evaluation.loss + penalty >= limit) continue;
-    limit = evaluation.loss + penalty;
+    Evaluation evaluation = Evaluate(node, frontier, candidate, depth, limit);
+    const double loss = evaluation.loss + penalty;
+    frontier.Add(candidate, std::move(evaluation));
+    if (loss >= limit) continue;
+    limit = loss;
     solution.loss = limit;
     solution.feature = candidate.feature;
     solution.place = candidate.place;
   }
-  solution.bound = std::min(solution.bound, frontier.Summarise(whole, found));
+  solution.bound = std::min(solution.bound, frontier.Summarise(found));
   return solution;
 }
 
@@ -107,14 +105,14 @@ Evaluation SubtreeSolver::Evaluate(const SearchNode& node, const ThresholdFronti
       rules_.budget ? limit - node.problem().split_penalty() + candidate.reach : kInfinity;
   const int larger = level.left.row_count() >= level.right.row_count() ? 0 : 1;
   for (const int child : {larger, 1 - larger}) {
-    frontier.KnownFeatures(candidate, child, level.known);
+    if (rules_.screening) frontier.Known(candidate, child, level.known);
     const double other = bounds[1 - child];
     if (bounds[child] + other >= allowed) {
-      evaluation.features[child] = level.known;
+      evaluation.cuts[child] = level.known;
       continue;
     }
     const SubtreeSolution solution =
-        Solve(*nodes[child], depth - 1, allowed - other, level.known, &evaluation.features[child]);
+        Solve(*nodes[child], depth - 1, allowed - other, level.known, &evaluation.cuts[child]);
     bounds[child] = std::max(bounds[child], solution.bound);
     losses[child] = solution.loss;
   }

@@ -21,9 +21,9 @@ class SubtreeSolver {
 
   // Looks for trees of at most `depth` levels with a loss below `budget`. `known` are bounds for
   // this node, or empty. Depth 2 scans on `pool` where that is not null. Writes to `found`, where
-  // that is not null, what is known of the features then.
+  // that is not null, what is known of it then.
   SubtreeSolution Solve(const SearchNode& node, int depth, double budget,
-                        const FeatureBounds& known = {}, FeatureBounds* found = nullptr,
+                        const KnownCuts& known = {}, KnownCuts* found = nullptr,
                         ThreadPool* pool = nullptr);
   // The children of a candidate of `frontier`, that of the node, whose tree may have `depth`
   // levels. Trees of interest have a loss below `limit`, the penalty of the split included.
@@ -41,13 +41,13 @@ class SubtreeSolver {
     explicit Level(const BoundRules& rules) : frontier(rules) {}
     SearchNode left;
     SearchNode right;
-    FeatureBounds known;
+    KnownCuts known;
     ThresholdFrontier frontier;
   };
   Level& LevelOf(int depth);
   SubtreeSolution SolveStump(const SearchNode& node, double budget);
   SubtreeSolution SolveDeep(const SearchNode& node, int depth, double budget,
-                            const FeatureBounds& known, FeatureBounds* found);
+                            const KnownCuts& known, KnownCuts* found);
   double LeafCountBound(const SearchNode& node, int depth) const;
 
   const SearchRules rules_;

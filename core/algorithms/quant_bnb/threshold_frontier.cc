@@ -3,41 +3,35 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <numeric>
+#include <span>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 namespace trainyard::quant_bnb {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-// Tags of the ends of orders.
-constexpr int kBeginTag = 0;
-constexpr int kEndTag = 1;
+// Tag of the ends of orders: nothing is known of the children there.
+constexpr int kEndTag = 0;
+// Cuts of a child with more rows are of use where it has at most this share of rows more.
+constexpr double kMostRowsMore = 0.25;
 
 }  // namespace
 
-void ThresholdFrontier::Assign(const SearchNode& node, double whole,
-                               const FeatureBounds& whole_features) {
+void ThresholdFrontier::Assign(const SearchNode& node, double whole, const KnownCuts& known) {
   node_ = &node;
   penalty_ = node.problem().split_penalty();
+  whole_ = std::max(whole, known.whole);
   costs_.Assign(node);
   features_ = static_cast<size_t>(node.feature_count());
-  children_.resize(2);
-  children_[kBeginTag] = {{FeatureBounds(), whole_features}};
-  children_[kEndTag] = {{whole_features, FeatureBounds()}};
+  children_.assign(1, Children());
   bounds_.assign(features_, kInfinity);
   if (lists_.size() < features_) lists_.resize(features_);
   for (size_t f = 0; f < features_; ++f) {
-    lists_[f].Assign(node, static_cast<int>(f), costs_, whole, kBeginTag, kEndTag);
-  }
-}
-
-void ThresholdFrontier::CloseFeatures(const FeatureBounds& known, double limit) {
-  for (size_t f = 0; f < features_; ++f) {
-    const double bound = known[static_cast<size_t>(node_->features()[f])];
-    if (bound < limit) continue;
-    lists_[f].Close();
-    bounds_[f] = bound;
+    lists_[f].Assign(node, static_cast<int>(f), costs_, whole_, known.Of(node.features()[f]),
+                     kEndTag, kEndTag);
   }
 }
 
@@ -47,16 +41,22 @@ void ThresholdFrontier::Exclude(double limit) {
   }
 }
 
-double ThresholdFrontier::Summarise(double whole, FeatureBounds* found) const {
-  const double least =
-      bounds_.empty() ? kInfinity : *std::min_element(bounds_.begin(), bounds_.end());
-  if (found == nullptr) return least;
-  found->assign(static_cast<size_t>(node_->problem().feature_count()) + 1, whole);
-  for (size_t f = 0; f < features_; ++f) {
-    double& bound = (*found)[static_cast<size_t>(node_->features()[f])];
-    bound = std::min(bound, bounds_[f]);
+double ThresholdFrontier::Summarise(KnownCuts* found) const {
+  if (found != nullptr) {
+    const size_t all = static_cast<size_t>(node_->problem().feature_count());
+    found->whole = whole_;
+    found->begin.assign(all + 1, 0);
+    found->cuts.clear();
+    size_t own = 0;
+    for (size_t f = 0; f < all; ++f) {
+      found->begin[f] = static_cast<int32_t>(found->cuts.size());
+      if (own == features_ || node_->features()[own] != static_cast<int>(f)) continue;
+      lists_[own].AppendCuts(*node_, static_cast<int>(own), found->cuts);
+      ++own;
+    }
+    found->begin[all] = static_cast<int32_t>(found->cuts.size());
   }
-  return least;
+  return bounds_.empty() ? kInfinity : *std::min_element(bounds_.begin(), bounds_.end());
 }
 
 std::vector<Candidate> ThresholdFrontier::Choose(int most) const {
@@ -77,25 +77,85 @@ std::vector<Candidate> ThresholdFrontier::Choose(int most) const {
   return candidates;
 }
 
-void ThresholdFrontier::Add(const Candidate& candidate, const Evaluation& evaluation) {
-  const int tag = static_cast<int>(children_.size());
-  children_.push_back({{evaluation.features[0], evaluation.features[1]}});
-  const Anchor anchor{candidate.at.threshold, evaluation.left, evaluation.right, tag};
+void ThresholdFrontier::Add(const Candidate& candidate, Evaluation evaluation) {
   double& bound = bounds_[static_cast<size_t>(candidate.feature)];
   bound = std::min(bound, evaluation.left + evaluation.right + penalty_);
-  lists_[static_cast<size_t>(candidate.feature)].Add({&anchor, 1});
+  const int tag = static_cast<int>(children_.size());
+  children_.push_back(
+      {candidate.place, {std::move(evaluation.cuts[0]), std::move(evaluation.cuts[1])}});
+  const ThresholdList::Evaluated evaluated{candidate.at.threshold,
+                                           {0, evaluation.left, evaluation.right, tag}};
+  lists_[static_cast<size_t>(candidate.feature)].Add({&evaluated, 1});
 }
 
-void ThresholdFrontier::KnownFeatures(const Candidate& candidate, int side,
-                                      FeatureBounds& known) const {
+void ThresholdFrontier::Known(const Candidate& candidate, int side, KnownCuts& known) const {
   const AnchoredThreshold& at = candidate.at;
   const int inside = side == 0 ? at.before.tag : at.after.tag;
   const int outside = side == 0 ? at.after.tag : at.before.tag;
-  const double cost = side == 0 ? at.cost_after : at.cost_before;
-  known = children_[static_cast<size_t>(inside)].features[side];
-  const FeatureBounds& larger = children_[static_cast<size_t>(outside)].features[side];
-  if (known.empty()) known.assign(larger.size(), 0.0);
-  for (size_t f = 0; f < larger.size(); ++f) known[f] = std::max(known[f], larger[f] - cost);
+  known.clear();
+  if (inside > kEndTag) known = children_[static_cast<size_t>(inside)].cuts[side];
+  if (outside > kEndTag) {
+    AddCutsOfMore(candidate, side, children_[static_cast<size_t>(outside)], known);
+  }
+}
+
+// Adds the cuts of a child that has the rows between the candidate and an anchor too, less what
+// these cost on either side of each cut.
+void ThresholdFrontier::AddCutsOfMore(const Candidate& candidate, int side, const Children& outside,
+                                      KnownCuts& known) const {
+  const KnownCuts& from = outside.cuts[side];
+  if (from.empty()) return;
+  const std::span<const uint32_t> order = node_->order(candidate.feature);
+  const auto [first, last] = std::minmax(candidate.place, outside.place);
+  const std::span<const uint32_t> more =
+      order.subspan(static_cast<size_t>(first) + 1, static_cast<size_t>(last - first));
+  const double size = static_cast<double>(side == 0 ? first + 1 : node_->row_count() - last - 1);
+  if (static_cast<double>(more.size()) > kMostRowsMore * size) return;
+  const SearchProblem& problem = node_->problem();
+  double all = 0;
+  for (const uint32_t entry : more) all += costs_[entry & kRowMask];
+  KnownCuts merged;
+  merged.whole = std::max(known.whole, from.whole - all);
+  merged.begin.reserve(from.begin.size());
+  std::vector<double> taken;  // cost of the rows up to each cut
+  for (int f = 0; f < problem.feature_count(); ++f) {
+    const std::span<const KnownCut> cuts = from.Of(f);
+    merged.begin.push_back(static_cast<int32_t>(merged.cuts.size()));
+    taken.assign(cuts.size() + 1, 0.0);
+    for (const uint32_t entry : more) {
+      const uint32_t rank = problem.ranks(f)[node_->rows()[entry & kRowMask]];
+      const auto cut = std::partition_point(cuts.begin(), cuts.end(),
+                                            [&](const KnownCut& c) { return c.rank < rank; });
+      taken[static_cast<size_t>(cut - cuts.begin())] += costs_[entry & kRowMask];
+    }
+    std::partial_sum(taken.begin(), taken.end(), taken.begin());
+    const std::span<const KnownCut> own = known.Of(f);
+    size_t next = 0;
+    for (size_t i = 0; i < cuts.size(); ++i) {
+      while (next < own.size() && own[next].rank <= cuts[i].rank) {
+        merged.cuts.push_back(own[next++]);
+      }
+      merged.cuts.push_back({cuts[i].rank, std::max(0.0, cuts[i].left - taken[i]),
+                             std::max(0.0, cuts[i].right - (all - taken[i]))});
+    }
+    merged.cuts.insert(merged.cuts.end(), own.begin() + static_cast<ptrdiff_t>(next), own.end());
+  }
+  merged.begin.push_back(static_cast<int32_t>(merged.cuts.size()));
+  known = std::move(merged);
+}
+
+void ThresholdFrontier::ForgetChildren() {
+  std::vector<bool> used(children_.size(), false);
+  for (size_t f = 0; f < features_; ++f) {
+    lists_[f].ForEachTagInUse([&](int tag) {
+      if (tag >= 0) used[static_cast<size_t>(tag)] = true;
+    });
+  }
+  for (size_t tag = 0; tag < children_.size(); ++tag) {
+    if (used[tag]) continue;
+    children_[tag].cuts[0] = KnownCuts();
+    children_[tag].cuts[1] = KnownCuts();
+  }
 }
 
 int64_t ThresholdFrontier::alive() const {

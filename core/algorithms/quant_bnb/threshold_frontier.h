@@ -9,12 +9,6 @@
 
 namespace trainyard::quant_bnb {
 
-// By search feature: no tree of a node whose root splits by it has a smaller loss, nor has one of
-// one level less (which is what is left of such a tree where all rows go to one side). The last
-// entry is for the latter alone. What holds for a node holds for any that has its rows and others,
-// and, less the cost of the rows taken away, for any that has part of them.
-using FeatureBounds = std::vector<double>;
-
 // What the children of a threshold cost. Losses without the penalty of the split itself.
 struct Evaluation {
   // Sum of the losses of the children's trees; infinite where the budget did not allow for any.
@@ -22,8 +16,8 @@ struct Evaluation {
   // Lower bounds of each child's loss, whatever the size of its leaves.
   double left = 0;
   double right = 0;
-  // What was found about the features of each child; empty where it was not looked at.
-  FeatureBounds features[2];
+  // What was found about each child; empty where it was not looked at.
+  KnownCuts cuts[2];
 };
 
 // The lists of all features of a node.
@@ -31,25 +25,23 @@ class ThresholdFrontier {
  public:
   explicit ThresholdFrontier(const BoundRules& rules) : rules_(rules) {}
 
-  // All thresholds of the node, which must outlive its use. `whole` is the loss, or a lower bound
-  // of it, of a child that has all rows, and `whole_features` what is known of its features, or
-  // empty.
-  void Assign(const SearchNode& node, double whole, const FeatureBounds& whole_features);
-  // Excludes all thresholds of the features whose known bound is at least `limit`.
-  void CloseFeatures(const FeatureBounds& known, double limit);
+  // All thresholds of the node, which must outlive its use. `whole` is a lower bound of the loss of
+  // a child that has all rows, `known` are cuts of the node.
+  void Assign(const SearchNode& node, double whole, const KnownCuts& known);
   // Excludes what cannot stay below `limit`.
   void Exclude(double limit);
   // Up to `most` candidates, the most promising first: the middle ones of the intervals between
   // anchors, by bound, feature and place.
   std::vector<Candidate> Choose(int most) const;
-  // Makes an anchor of a candidate by (lower bounds of) its children's losses.
-  void Add(const Candidate& candidate, const Evaluation& evaluation);
-  // What is known of the features of a candidate's child on a side.
-  void KnownFeatures(const Candidate& candidate, int side, FeatureBounds& known) const;
-
-  // Least bound of all thresholds, excluded or evaluated; none may be alive. `whole` is that given
-  // to Assign. Writes the bounds of the features where `found` is not null.
-  double Summarise(double whole, FeatureBounds* found) const;
+  // Makes an anchor of a candidate.
+  void Add(const Candidate& candidate, Evaluation evaluation);
+  // What is known of a candidate's child on a side from those of the neighbouring anchors.
+  void Known(const Candidate& candidate, int side, KnownCuts& known) const;
+  // Forgets the children of anchors that no living threshold lies next to.
+  void ForgetChildren();
+  // Least bound of all thresholds, excluded or evaluated; none may be alive. Writes what is known
+  // of the node where `found` is not null.
+  double Summarise(KnownCuts* found) const;
 
   int64_t alive() const;
   int64_t count() const;
@@ -59,18 +51,22 @@ class ThresholdFrontier {
   ThresholdList& list(int feature) { return lists_[static_cast<size_t>(feature)]; }
 
  private:
+  struct Children {
+    int place = 0;  // of the anchor
+    KnownCuts cuts[2];
+  };
+  void AddCutsOfMore(const Candidate& candidate, int side, const Children& outside,
+                     KnownCuts& known) const;
+
   const BoundRules rules_;
   const SearchNode* node_ = nullptr;
   double penalty_ = 0;
+  double whole_ = 0;
   RowCosts costs_;
   size_t features_ = 0;
   std::vector<ThresholdList> lists_;
-  std::vector<double> bounds_;  // by feature: least of what was excluded or evaluated
-  // By tag: of both children of an anchor.
-  struct Children {
-    FeatureBounds features[2];
-  };
-  std::vector<Children> children_;
+  std::vector<double> bounds_;      // by feature: least of what was excluded or evaluated
+  std::vector<Children> children_;  // by tag
 };
 
 }  // namespace trainyard::quant_bnb

@@ -53,10 +53,10 @@ void RowCosts::Assign(const SearchNode& node) {
 }
 
 void ThresholdList::Assign(const SearchNode& node, int feature, const RowCosts& costs, double whole,
-                           int begin_tag, int end_tag) {
+                           std::span<const KnownCut> known, int begin_tag, int end_tag) {
   const std::span<const uint32_t> order = node.order(feature);
   places_.clear();
-  cost_before_.assign(1, 0.0);
+  cost_before_.clear();
   double cost = 0;
   for (size_t i = 0; i < order.size(); ++i) {
     cost += costs[order[i] & kRowMask];
@@ -65,9 +65,70 @@ void ThresholdList::Assign(const SearchNode& node, int feature, const RowCosts& 
     cost_before_.push_back(cost);
   }
   places_.pop_back();
+  cost_before_.pop_back();
   alive_ = count();
-  intervals_.assign({{Anchor{-1, 0, whole, begin_tag}, 0, count()},
-                     {Anchor{count(), whole, 0, end_tag}, count(), count()}});
+  intervals_.assign({{Anchor{0, 0, whole, begin_tag}, 0, 0, count()},
+                     {Anchor{cost, whole, 0, end_tag}, count(), count(), count()}});
+  if (known.empty()) return;
+  InsertKnown(node, feature, known);
+  Tighten();
+}
+
+// Cuts that lie at a threshold come behind it, so that it stays alive.
+void ThresholdList::InsertKnown(const SearchNode& node, int feature,
+                                std::span<const KnownCut> known) {
+  const Interval end = intervals_.back();
+  intervals_.pop_back();
+  int passed = 0;
+  for (const KnownCut& cut : known) {
+    passed = Bisect(passed, count(), [&](int threshold) {
+      return node.RankAt(feature, place(threshold)) > cut.rank;
+    });
+    // Beyond the last threshold there are rows of one value: the cut is inside or behind them.
+    if (passed == count()) break;
+    if (passed == 0) continue;
+    const Anchor anchor{CostBefore(passed - 1), cut.left, cut.right, -1};
+    Interval& last = intervals_.back();
+    if (last.passed == passed && last.before.tag < 0) {
+      last.before.left = std::max(last.before.left, anchor.left);
+      last.before.right = std::max(last.before.right, anchor.right);
+      continue;
+    }
+    last.end = passed;
+    intervals_.push_back({anchor, passed, passed, count()});
+  }
+  intervals_.push_back(end);
+}
+
+// Lets every anchor know what follows for it from all others: losses on the left rise from cut to
+// cut, by no more than the rows between cost; those on the right fall likewise.
+void ThresholdList::Tighten() {
+  for (size_t i = 1; i < intervals_.size(); ++i) {
+    const Anchor& previous = intervals_[i - 1].before;
+    Anchor& anchor = intervals_[i].before;
+    anchor.left = std::max(anchor.left, previous.left);
+    anchor.right = std::max(anchor.right, previous.right - (anchor.cost - previous.cost));
+  }
+  for (size_t i = intervals_.size() - 1; i > 0; --i) {
+    const Anchor& next = intervals_[i].before;
+    Anchor& anchor = intervals_[i - 1].before;
+    anchor.right = std::max(anchor.right, next.right);
+    anchor.left = std::max(anchor.left, next.left - (next.cost - anchor.cost));
+  }
+}
+
+void ThresholdList::AppendCuts(const SearchNode& node, int feature,
+                               std::vector<KnownCut>& cuts) const {
+  for (size_t i = 1; i + 1 < intervals_.size(); ++i) {
+    const Anchor& previous = intervals_[i - 1].before;
+    const Anchor& anchor = intervals_[i].before;
+    const Anchor& next = intervals_[i + 1].before;
+    const double left = std::max(previous.left, next.left - (next.cost - anchor.cost));
+    const double right = std::max(next.right, previous.right - (anchor.cost - previous.cost));
+    if (anchor.left <= left && anchor.right <= right) continue;
+    const uint32_t rank = node.RankAt(feature, place(intervals_[i].passed - 1));
+    cuts.push_back({rank, anchor.left, anchor.right});
+  }
 }
 
 AnchoredThreshold ThresholdList::At(size_t interval, int threshold, const BoundRules& rules) const {
@@ -75,8 +136,8 @@ AnchoredThreshold ThresholdList::At(size_t interval, int threshold, const BoundR
   at.threshold = threshold;
   at.before = intervals_[interval].before;
   at.after = intervals_[interval + 1].before;
-  at.cost_before = CostBefore(threshold) - CostBefore(at.before.threshold);
-  at.cost_after = CostBefore(at.after.threshold) - CostBefore(threshold);
+  at.cost_before = CostBefore(threshold) - at.before.cost;
+  at.cost_after = at.after.cost - CostBefore(threshold);
   if (rules.interval) {
     at.left = at.before.left;
     at.right = at.after.right;
@@ -89,20 +150,8 @@ AnchoredThreshold ThresholdList::At(size_t interval, int threshold, const BoundR
 }
 
 double ThresholdList::Bound(size_t interval, int threshold, const BoundRules& rules) const {
-  const Anchor& before = intervals_[interval].before;
-  const Anchor& after = intervals_[interval + 1].before;
-  double left = 0;
-  double right = 0;
-  if (rules.interval) {
-    left = before.left;
-    right = after.right;
-  }
-  if (rules.neighbourhood) {
-    const double here = CostBefore(threshold);
-    left = std::max(left, after.left - (CostBefore(after.threshold) - here));
-    right = std::max(right, before.right - (here - CostBefore(before.threshold)));
-  }
-  return left + right;
+  const AnchoredThreshold at = At(interval, threshold, rules);
+  return at.left + at.right;
 }
 
 // The least value of the bound over all points between the anchors, thresholds or not.
@@ -112,8 +161,7 @@ double ThresholdList::LeastBound(size_t interval, const BoundRules& rules) const
   double least = 0;
   if (rules.interval) least = before.left + after.right;
   if (rules.neighbourhood) {
-    const double between = CostBefore(after.threshold) - CostBefore(before.threshold);
-    least = std::max(least, after.left + before.right - between);
+    least = std::max(least, after.left + before.right - (after.cost - before.cost));
   }
   return least;
 }
@@ -165,49 +213,48 @@ std::vector<Candidate> ThresholdList::Intervals(double penalty, const BoundRules
   return candidates;
 }
 
-void ThresholdList::Add(std::span<const Anchor> anchors) {
+void ThresholdList::Add(std::span<const Evaluated> evaluated) {
   merged_.clear();
   size_t next = 0;
   for (const Interval& interval : intervals_) {
     merged_.push_back(interval);
-    for (; next < anchors.size() && anchors[next].threshold < interval.end; ++next) {
-      const int threshold = anchors[next].threshold;
+    for (; next < evaluated.size() && evaluated[next].threshold < interval.end; ++next) {
+      const int threshold = evaluated[next].threshold;
+      Anchor anchor = evaluated[next].anchor;
+      anchor.cost = CostBefore(threshold);
       merged_.back().end = threshold;
-      merged_.push_back({anchors[next], threshold + 1, interval.end});
+      merged_.push_back({anchor, threshold + 1, threshold + 1, interval.end});
       --alive_;
     }
   }
   intervals_.swap(merged_);
+  Tighten();
 }
 
 double ThresholdList::Exclude(double limit, double penalty, const BoundRules& rules) {
-  double least = std::numeric_limits<double>::infinity();
+  double least = kInfinity;
   for (size_t i = 0; i + 1 < intervals_.size(); ++i) {
     Interval& interval = intervals_[i];
     if (interval.first == interval.end) continue;
-    const auto bound = [&](int threshold) { return Bound(i, threshold, rules) + penalty; };
-    if (LeastBound(i, rules) + penalty >= limit) {
-      least = std::min(least, LeastBound(i, rules) + penalty);
-      alive_ -= interval.end - interval.first;
-      interval.end = interval.first;
-      continue;
+    const Anchor& before = interval.before;
+    const Anchor& after = intervals_[i + 1].before;
+    int first = interval.first;
+    int end = interval.end;
+    if (const double lowest = LeastBound(i, rules) + penalty; lowest >= limit) {
+      least = std::min(least, lowest);
+      end = first;
+    } else if (rules.neighbourhood) {
+      // Up to here the loss on the right, as it falls from the anchor before, is too great, and
+      // from there on that on the left, as it rises towards the anchor after.
+      const double left = rules.interval ? before.left : 0;
+      const double right = rules.interval ? after.right : 0;
+      const double from = before.cost + before.right + left + penalty - limit;
+      const double to = after.cost - after.left - right - penalty + limit;
+      first = Bisect(first, end, [&](int threshold) { return CostBefore(threshold) > from; });
+      end = Bisect(first, end, [&](int threshold) { return CostBefore(threshold) >= to; });
     }
-    // A point of the least bound: to its left the bound falls, to its right it rises.
-    const int lowest = Bisect(interval.first, interval.end - 1, [&](int threshold) {
-      return bound(threshold) <= bound(threshold + 1);
-    });
-    if (bound(lowest) >= limit) {
-      least = std::min(least, bound(lowest));
-      alive_ -= interval.end - interval.first;
-      interval.end = interval.first;
-      continue;
-    }
-    const int first =
-        Bisect(interval.first, lowest, [&](int threshold) { return bound(threshold) < limit; });
-    const int end =
-        Bisect(lowest + 1, interval.end, [&](int threshold) { return bound(threshold) >= limit; });
-    if (first > interval.first) least = std::min(least, bound(first - 1));
-    if (end < interval.end) least = std::min(least, bound(end));
+    if (first > interval.first) least = std::min(least, Bound(i, first - 1, rules) + penalty);
+    if (end < interval.end) least = std::min(least, Bound(i, end, rules) + penalty);
     alive_ -= (first - interval.first) + (interval.end - end);
     interval.first = first;
     interval.end = end;

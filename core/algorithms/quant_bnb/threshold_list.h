@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "core/algorithms/quant_bnb/known_cuts.h"
 #include "core/algorithms/quant_bnb/search_node.h"
 
 namespace trainyard::quant_bnb {
@@ -27,13 +28,13 @@ class RowCosts {
   std::vector<double> costs_;
 };
 
-// A threshold that was evaluated.
+// A cut of the order whose children's losses, or lower bounds of them, are known.
 struct Anchor {
-  int threshold = 0;
-  // Losses of the children, or lower bounds of them.
+  // Cost of all rows up to it.
+  double cost = 0;
   double left = 0;
   double right = 0;
-  // What its maker wants to find again by it.
+  // What its maker wants to find again by it; -1: nothing.
   int tag = -1;
 };
 
@@ -71,10 +72,11 @@ struct Candidate {
 // finds its ends.
 class ThresholdList {
  public:
-  // All thresholds of feature number `feature` of the node, all alive. `whole` is the loss, or a
-  // lower bound of it, of a child that has all rows; the tags are those of the ends as anchors.
+  // All thresholds of feature number `feature` of the node, all alive. `whole` is a lower bound of
+  // the loss of a child that has all rows, `known` are cuts of the node by this feature; the tags
+  // are those of the ends as anchors.
   void Assign(const SearchNode& node, int feature, const RowCosts& costs, double whole,
-              int begin_tag, int end_tag);
+              std::span<const KnownCut> known, int begin_tag, int end_tag);
 
   int count() const { return static_cast<int>(places_.size()); }
   // Place of the last row on the left, in the feature's order.
@@ -87,8 +89,24 @@ class ThresholdList {
   // The middle one of those alive in each interval between anchors, ascending; `feature` is left
   // open.
   std::vector<Candidate> Intervals(double penalty, const BoundRules& rules) const;
-  // Makes anchors of living thresholds, ascending.
-  void Add(std::span<const Anchor> anchors);
+  // Makes anchors of living thresholds, ascending; an anchor's cost is filled in.
+  struct Evaluated {
+    int threshold;
+    Anchor anchor;
+  };
+  void Add(std::span<const Evaluated> evaluated);
+  // Appends the anchors that tell more than their neighbours do, as cuts of the node given to
+  // Assign.
+  void AppendCuts(const SearchNode& node, int feature, std::vector<KnownCut>& cuts) const;
+  // Calls `use` with the tags of the anchors around living thresholds.
+  template <typename Use>
+  void ForEachTagInUse(Use use) const {
+    for (size_t i = 0; i + 1 < intervals_.size(); ++i) {
+      if (intervals_[i].first == intervals_[i].end) continue;
+      use(intervals_[i].before.tag);
+      use(intervals_[i + 1].before.tag);
+    }
+  }
   // Excludes every threshold with bound + `penalty` >= `limit`; returns a lower bound of the least
   // such sum among those excluded now (infinite: none).
   double Exclude(double limit, double penalty, const BoundRules& rules);
@@ -101,12 +119,14 @@ class ThresholdList {
   // The thresholds between an anchor and the next that are alive: [first, end).
   struct Interval {
     Anchor before;
+    // Thresholds that lie before the anchor, itself included where it is one.
+    int passed;
     int first;
     int end;
   };
-  double CostBefore(int threshold) const {
-    return cost_before_[static_cast<size_t>(threshold + 1)];
-  }
+  double CostBefore(int threshold) const { return cost_before_[static_cast<size_t>(threshold)]; }
+  void InsertKnown(const SearchNode& node, int feature, std::span<const KnownCut> known);
+  void Tighten();
   AnchoredThreshold At(size_t interval, int threshold, const BoundRules& rules) const;
   double Bound(size_t interval, int threshold, const BoundRules& rules) const;
   double LeastBound(size_t interval, const BoundRules& rules) const;
@@ -116,8 +136,7 @@ class ThresholdList {
   static int Bisect(int begin, int end, Holds holds);
 
   std::vector<int> places_;
-  // Of all rows up to threshold t at t + 1; those of the ends of the order are at the ends.
-  std::vector<double> cost_before_;
+  std::vector<double> cost_before_;  // of all rows up to each threshold
   int64_t alive_ = 0;
   // Ascending; the last one, whose anchor is the end of the order, is empty.
   std::vector<Interval> intervals_;
