@@ -48,9 +48,9 @@ struct SearchTree {
                          const SearchTree& right);
 };
 
-// Rows that are equal in all features (and class) are one row, their weights added up; rows of weight
-// 0 are left out; constant features and those that order the rows as an earlier one are left out.
-// Immutable and thread-safe. Memory: 8 bytes per row and feature.
+// Rows that are equal in all features (and class) are one row, their weights added up; rows of
+// weight 0 are left out; constant features and those that order the rows as an earlier one are left
+// out. Immutable and thread-safe. Memory: 8 bytes per row and feature.
 class SearchProblem {
  public:
   // INVALID_ARGUMENT for missing values where `spec` refuses them; else the status of `check`.
@@ -82,7 +82,8 @@ class SearchProblem {
 
   double split_penalty() const { return split_penalty_; }
   int64_t min_samples_leaf() const { return min_samples_leaf_; }
-  // Whether all losses are whole numbers, exact in a double: whole weights, no costs, a whole penalty.
+  // Whether all losses are whole numbers, exact in a double: whole weights, no costs, a whole
+  // penalty.
   bool whole_losses() const { return whole_losses_; }
   // Whether every row has weight 1.
   bool unit_weights() const { return unit_weights_; }
@@ -95,6 +96,12 @@ class SearchProblem {
   // The structure of a tree on the columns of `input`, its thresholds at the nearest candidates.
   // Splits that this problem does not know (on several levels) become leaves.
   SearchTree FromTree(const Tree& tree, const OptimalTreeInput& input) const;
+  // Whether a row goes left at a split.
+  bool GoesLeft(const SearchTree::Node& node, uint32_t row) const {
+    return ranks_[static_cast<size_t>(node.feature)][row] <= node.rank;
+  }
+  // Loss of a leaf with these rows.
+  double LeafLoss(std::span<const uint32_t> rows) const;
   // Loss of a tree whose leaves predict what is best for their rows, without the penalty. Infinite
   // where a leaf has fewer than min_samples_leaf rows.
   double Loss(const SearchTree& tree) const;
@@ -105,6 +112,7 @@ class SearchProblem {
   std::vector<SearchFeature> features_;
   std::vector<std::vector<uint32_t>> orders_;
   std::vector<std::vector<uint32_t>> ranks_;
+  std::vector<uint32_t> input_row_;  // a row of the input that each row stands for
   std::vector<int32_t> classes_;
   std::vector<double> weights_;
   std::vector<int32_t> counts_;
