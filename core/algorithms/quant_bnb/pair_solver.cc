@@ -15,6 +15,7 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 WorkCounters& WorkCounters::operator+=(const WorkCounters& other) {
   subproblems += other.subproblems;
+  thresholds += other.thresholds;
   batches += other.batches;
   pruned += other.pruned;
   screened_features += other.screened_features;
@@ -24,17 +25,41 @@ WorkCounters& WorkCounters::operator+=(const WorkCounters& other) {
 SubtreeSolution PairSolver::Solve(const SearchNode& node, double budget, const KnownCuts& known,
                                   ThreadPool* pool) {
   Begin(node, budget, known);
-  // Every split costs the penalty.
-  if (node.leaf_loss() <= penalty_) return solution_;
-  scanner_.Assign(node);
-  costs_.Assign(node);
-  while (NextBatch()) {
-    ScanBatch(pool);
-    if (stop_.stopped()) break;
-    for (size_t g = 0; g < group_count_; ++g) Absorb(g);
+  while (Step(pool)) {
   }
-  for (const double bound : bounds_) solution_.bound = std::min(solution_.bound, bound);
   return solution_;
+}
+
+bool PairSolver::Step(ThreadPool* pool) {
+  // Every split costs the penalty.
+  if (node_->leaf_loss() <= penalty_) return false;
+  if (!NextBatch()) {
+    for (const double bound : bounds_) solution_.bound = std::min(solution_.bound, bound);
+    return false;
+  }
+  ScanBatch(pool);
+  if (stop_.stopped()) return false;
+  for (size_t g = 0; g < group_count_; ++g) Absorb(g);
+  return true;
+}
+
+int64_t PairSolver::alive() const {
+  int64_t alive = 0;
+  for (size_t f = 0; f < features_; ++f) {
+    if (open_[f] == 0) continue;
+    alive += listed_[f] != 0 ? lists_[f].alive() : node_->row_count() - 1;
+  }
+  return alive;
+}
+
+double PairSolver::LeastBound() const {
+  double least = kInfinity;
+  for (size_t f = 0; f < features_; ++f) {
+    if (open_[f] == 0) continue;
+    if (listed_[f] == 0) return penalty_;
+    least = std::min(least, lists_[f].LeastBound(penalty_, rules_.bounds));
+  }
+  return least;
 }
 
 void PairSolver::Summarise(KnownCuts& found) const {
@@ -76,6 +101,9 @@ void PairSolver::Begin(const SearchNode& node, double budget, const KnownCuts& k
   listed_.assign(features_, 0);
   bounds_.assign(features_, kInfinity);
   if (lists_.size() < features_) lists_.resize(features_);
+  if (node.leaf_loss() <= penalty_) return;
+  scanner_.Assign(node);
+  costs_.Assign(node);
 }
 
 int PairSolver::NewProfile() {
@@ -242,6 +270,7 @@ void PairSolver::Absorb(size_t g) {
       solution_.place = group.places[lane];
     }
   }
+  counters_.thresholds += static_cast<int64_t>(evaluated_.size());
   lists_[static_cast<size_t>(group.feature)].Add(evaluated_);
   if (group.with_whole) AbsorbWhole(g);
 }

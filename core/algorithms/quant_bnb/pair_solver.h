@@ -17,6 +17,7 @@ namespace trainyard::quant_bnb {
 // Work done, added up.
 struct WorkCounters {
   int64_t subproblems = 0;
+  int64_t thresholds = 0;  // evaluated
   int64_t batches = 0;
   int64_t pruned = 0;
   int64_t screened_features = 0;
@@ -55,6 +56,16 @@ class PairSolver {
   // run on `pool` where it is not null. When the token stops the search, the answer is void.
   SubtreeSolution Solve(const SearchNode& node, double budget, const KnownCuts& known,
                         ThreadPool* pool);
+  // Solve in steps, for a caller that wants to hear of its course: Begin, then Step until it is
+  // false. `node` and `known` outlive the steps.
+  void Begin(const SearchNode& node, double budget, const KnownCuts& known);
+  bool Step(ThreadPool* pool);
+  // The best tree so far; `bound` counts at the end.
+  const SubtreeSolution& solution() const { return solution_; }
+  // Thresholds that may still be the root of a better tree, and the least loss that they can have.
+  int64_t alive() const;
+  double LeastBound() const;
+
   // What the last call of Solve found or knew about its node, which must still be there.
   void Summarise(KnownCuts& found) const;
 
@@ -72,7 +83,6 @@ class PairSolver {
     bool with_whole = false;  // the last lane has all rows on the left
   };
 
-  void Begin(const SearchNode& node, double budget, const KnownCuts& known);
   double Cutoff() const { return limit_ - tolerance_; }
   bool NextBatch();
   bool TakeNext(int most);

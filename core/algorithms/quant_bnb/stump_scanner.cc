@@ -458,6 +458,17 @@ void StumpScanner::ScanFeature(int feature, AlignedBytes& scratch, SideLosses* l
   }
 }
 
+void StumpScanner::LeafLosses(int g, SideLosses& losses) const {
+  const double least = static_cast<double>(node_->problem().min_samples_leaf());
+  for (int side = 0; side < 2; ++side) {
+    for (int lane = 0; lane < lanes_[g]; ++lane) {
+      const int at = g * kSpan + side * kLanes + lane;
+      losses.relaxed[side][lane] = leaf_losses_[at];
+      losses.constrained[side][lane] = sample_totals_[at] < least ? kInfinity : leaf_losses_[at];
+    }
+  }
+}
+
 // The better of a leaf and a split.
 void StumpScanner::StoreLosses(const double* best, int g, int side, int lane,
                                SideLosses& losses) const {

@@ -48,6 +48,8 @@ class StumpScanner {
   int max_groups() const { return max_groups_; }
   // Fixes the batch. O(rows x groups).
   void Prepare(std::span<const ThresholdGroup> groups);
+  // Losses with nothing but leaves on either side, for group `g`.
+  void LeafLosses(int g, SideLosses& losses) const;
   // Losses of the best stumps by feature number `feature`, [group]. Thread-safe between two
   // batches; each thread brings its own `scratch`.
   void ScanFeature(int feature, AlignedBytes& scratch, SideLosses* losses) const;

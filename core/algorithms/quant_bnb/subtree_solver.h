@@ -32,6 +32,9 @@ class SubtreeSolver {
   // The tree of a solution of Solve. Solves the children again.
   SearchTree Build(const SearchNode& node, int depth, const SubtreeSolution& solution);
 
+  // The solver for two levels.
+  PairSolver& pairs() { return pairs_; }
+
   // Of all calls so far.
   const WorkCounters& counters() const;
 

@@ -13,7 +13,7 @@ namespace trainyard::quant_bnb {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-// Tag of the ends of orders: nothing is known of the children there.
+// Tag of the ends of orders: nothing is known of the children there. Those of anchors count from 1.
 constexpr int kEndTag = 0;
 // Cuts of a child with more rows are of use where it has at most this share of rows more.
 constexpr double kMostRowsMore = 0.25;
@@ -26,7 +26,7 @@ void ThresholdFrontier::Assign(const SearchNode& node, double whole, const Known
   whole_ = std::max(whole, known.whole);
   costs_.Assign(node);
   features_ = static_cast<size_t>(node.feature_count());
-  children_.assign(1, Children());
+  records_.clear();
   bounds_.assign(features_, kInfinity);
   if (lists_.size() < features_) lists_.resize(features_);
   for (size_t f = 0; f < features_; ++f) {
@@ -78,14 +78,20 @@ std::vector<Candidate> ThresholdFrontier::Choose(int most) const {
 }
 
 void ThresholdFrontier::Add(const Candidate& candidate, Evaluation evaluation) {
-  double& bound = bounds_[static_cast<size_t>(candidate.feature)];
-  bound = std::min(bound, evaluation.left + evaluation.right + penalty_);
-  const int tag = static_cast<int>(children_.size());
-  children_.push_back(
-      {candidate.place, {std::move(evaluation.cuts[0]), std::move(evaluation.cuts[1])}});
+  const size_t feature = static_cast<size_t>(candidate.feature);
+  bounds_[feature] = std::min(bounds_[feature], evaluation.left + evaluation.right + penalty_);
+  records_.push_back({candidate, std::move(evaluation)});
+  const Evaluation& added = records_.back().evaluation;
+  const int tag = static_cast<int>(records_.size());
   const ThresholdList::Evaluated evaluated{candidate.at.threshold,
-                                           {0, evaluation.left, evaluation.right, tag}};
-  lists_[static_cast<size_t>(candidate.feature)].Add({&evaluated, 1});
+                                           {0, added.left, added.right, tag}};
+  lists_[feature].Add({&evaluated, 1});
+}
+
+Candidate ThresholdFrontier::At(int feature, int place) const {
+  Candidate candidate = lists_[static_cast<size_t>(feature)].CandidateAt(place, rules_);
+  candidate.feature = feature;
+  return candidate;
 }
 
 void ThresholdFrontier::Known(const Candidate& candidate, int side, KnownCuts& known) const {
@@ -93,20 +99,20 @@ void ThresholdFrontier::Known(const Candidate& candidate, int side, KnownCuts& k
   const int inside = side == 0 ? at.before.tag : at.after.tag;
   const int outside = side == 0 ? at.after.tag : at.before.tag;
   known.clear();
-  if (inside > kEndTag) known = children_[static_cast<size_t>(inside)].cuts[side];
+  if (inside > kEndTag) known = records_[static_cast<size_t>(inside - 1)].evaluation.cuts[side];
   if (outside > kEndTag) {
-    AddCutsOfMore(candidate, side, children_[static_cast<size_t>(outside)], known);
+    AddCutsOfMore(candidate, side, records_[static_cast<size_t>(outside - 1)], known);
   }
 }
 
 // Adds the cuts of a child that has the rows between the candidate and an anchor too, less what
 // these cost on either side of each cut.
-void ThresholdFrontier::AddCutsOfMore(const Candidate& candidate, int side, const Children& outside,
+void ThresholdFrontier::AddCutsOfMore(const Candidate& candidate, int side, const Record& outside,
                                       KnownCuts& known) const {
-  const KnownCuts& from = outside.cuts[side];
+  const KnownCuts& from = outside.evaluation.cuts[side];
   if (from.empty()) return;
   const std::span<const uint32_t> order = node_->order(candidate.feature);
-  const auto [first, last] = std::minmax(candidate.place, outside.place);
+  const auto [first, last] = std::minmax(candidate.place, outside.candidate.place);
   const std::span<const uint32_t> more =
       order.subspan(static_cast<size_t>(first) + 1, static_cast<size_t>(last - first));
   const double size = static_cast<double>(side == 0 ? first + 1 : node_->row_count() - last - 1);
@@ -145,16 +151,16 @@ void ThresholdFrontier::AddCutsOfMore(const Candidate& candidate, int side, cons
 }
 
 void ThresholdFrontier::ForgetChildren() {
-  std::vector<bool> used(children_.size(), false);
+  std::vector<bool> used(records_.size() + 1, false);
   for (size_t f = 0; f < features_; ++f) {
     lists_[f].ForEachTagInUse([&](int tag) {
       if (tag >= 0) used[static_cast<size_t>(tag)] = true;
     });
   }
-  for (size_t tag = 0; tag < children_.size(); ++tag) {
-    if (used[tag]) continue;
-    children_[tag].cuts[0] = KnownCuts();
-    children_[tag].cuts[1] = KnownCuts();
+  for (size_t i = 0; i < records_.size(); ++i) {
+    if (used[i + 1]) continue;
+    records_[i].evaluation.cuts[0] = KnownCuts();
+    records_[i].evaluation.cuts[1] = KnownCuts();
   }
 }
 

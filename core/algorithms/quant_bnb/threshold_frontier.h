@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "core/algorithms/quant_bnb/search_node.h"
@@ -39,6 +40,14 @@ class ThresholdFrontier {
   void Known(const Candidate& candidate, int side, KnownCuts& known) const;
   // Forgets the children of anchors that no living threshold lies next to.
   void ForgetChildren();
+  // All anchors in the order in which they were added; Add makes the same frontier of them again.
+  struct Record {
+    Candidate candidate;  // but for its bounds
+    Evaluation evaluation;
+  };
+  std::span<const Record> records() const { return records_; }
+  // The candidate of a place of a feature's order; it must be a living threshold.
+  Candidate At(int feature, int place) const;
   // Least bound of all thresholds, excluded or evaluated; none may be alive. Writes what is known
   // of the node where `found` is not null.
   double Summarise(KnownCuts* found) const;
@@ -51,11 +60,7 @@ class ThresholdFrontier {
   ThresholdList& list(int feature) { return lists_[static_cast<size_t>(feature)]; }
 
  private:
-  struct Children {
-    int place = 0;  // of the anchor
-    KnownCuts cuts[2];
-  };
-  void AddCutsOfMore(const Candidate& candidate, int side, const Children& outside,
+  void AddCutsOfMore(const Candidate& candidate, int side, const Record& outside,
                      KnownCuts& known) const;
 
   const BoundRules rules_;
@@ -65,8 +70,8 @@ class ThresholdFrontier {
   RowCosts costs_;
   size_t features_ = 0;
   std::vector<ThresholdList> lists_;
-  std::vector<double> bounds_;      // by feature: least of what was excluded or evaluated
-  std::vector<Children> children_;  // by tag
+  std::vector<double> bounds_;   // by feature: least of what was excluded or evaluated
+  std::vector<Record> records_;  // by tag - 1
 };
 
 }  // namespace trainyard::quant_bnb

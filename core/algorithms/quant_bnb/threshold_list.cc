@@ -213,6 +213,17 @@ std::vector<Candidate> ThresholdList::Intervals(double penalty, const BoundRules
   return candidates;
 }
 
+Candidate ThresholdList::CandidateAt(int place, const BoundRules& rules) const {
+  const int threshold =
+      static_cast<int>(std::lower_bound(places_.begin(), places_.end(), place) - places_.begin());
+  size_t interval = 0;
+  while (threshold >= intervals_[interval].end) ++interval;
+  Candidate candidate;
+  candidate.place = place;
+  candidate.at = At(interval, threshold, rules);
+  return candidate;
+}
+
 void ThresholdList::Add(std::span<const Evaluated> evaluated) {
   merged_.clear();
   size_t next = 0;

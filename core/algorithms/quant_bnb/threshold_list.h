@@ -89,6 +89,9 @@ class ThresholdList {
   // The middle one of those alive in each interval between anchors, ascending; `feature` is left
   // open.
   std::vector<Candidate> Intervals(double penalty, const BoundRules& rules) const;
+  // The threshold after a place of the order, which must be alive; likewise, without `bound` and
+  // `reach`.
+  Candidate CandidateAt(int place, const BoundRules& rules) const;
   // Makes anchors of living thresholds, ascending; an anchor's cost is filled in.
   struct Evaluated {
     int threshold;
