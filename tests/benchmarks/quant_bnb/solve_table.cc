@@ -17,7 +17,7 @@
 #include "CLI/CLI.hpp"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "core/algorithms/quant_bnb/quantile_search.h"
+#include "core/algorithms/quant_bnb/optimal_tree.h"
 #include "core/base/status.h"
 #include "core/data/table.h"
 #include "core/trees/cart.h"
@@ -193,18 +193,14 @@ absl::Status Solve(const Flags& flags) {
   for (int run = 0; run < flags.runs; ++run) {
     const double start = CpuSeconds();
     TY_ASSIGN_OR_RETURN(const Tree first, GrowStart(input, flags, pool));
-    TY_ASSIGN_OR_RETURN(const quant_bnb::SearchProblem problem,
-                        quant_bnb::SearchProblem::Build(input, spec, pool, {}));
-    quant_bnb::SearchObserver observer;
+    SearchHooks hooks;
     if (flags.trajectory) {
-      observer.report = [](const SearchProgress& progress, const quant_bnb::SearchTree* better) {
+      hooks.report = [](const SearchProgress& progress, const Tree* better) {
         PrintProgress(progress, better != nullptr);
       };
     }
-    TY_ASSIGN_OR_RETURN(
-        const quant_bnb::SearchOutcome outcome,
-        quant_bnb::QuantileSearch(problem, spec, problem.FromTree(first, input), pool, observer));
-    PrintOutcome(flags, outcome.status, outcome.progress, CpuSeconds() - start);
+    TY_ASSIGN_OR_RETURN(const OptimalTree found, FindOptimalTree(input, spec, &first, pool, hooks));
+    PrintOutcome(flags, found.status, found.progress, CpuSeconds() - start);
   }
   return absl::OkStatus();
 }

@@ -1,4 +1,4 @@
-// How Quant-BnB with the paper's bounds stops, reports and goes on.
+// How the searches stop, report and go on.
 #include <cmath>
 #include <limits>
 #include <optional>
@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/algorithms/quant_bnb/pointwise_search.h"
 #include "core/algorithms/quant_bnb/quantile_search.h"
 #include "core/base/random.h"
 #include "core/base/testing/fake_clock.h"
@@ -19,13 +20,24 @@ namespace {
 using Spec = v1::QuantBnbSpec;
 using Report = v1::QuantBnbReport;
 
+struct Method {
+  Spec::Bound bound;
+  int depth;
+};
+
+std::string NameOf(const testing::TestParamInfo<Method>& info) {
+  std::string name = Spec::Bound_Name(info.param.bound) + std::to_string(info.param.depth);
+  std::erase(name, '_');
+  return name;
+}
+
 // A table large enough for many rounds: noisy classes of four real features.
-class QuantileCourseTest : public testing::TestWithParam<int> {
+class SearchControlTest : public testing::TestWithParam<Method> {
  protected:
   static constexpr int kRows = 300;
   static constexpr int kFeatures = 4;
 
-  QuantileCourseTest() : pool_(1) {
+  SearchControlTest() : pool_(1) {
     Rng rng(5);
     columns_.resize(kFeatures);
     for (int row = 0; row < kRows; ++row) {
@@ -39,8 +51,8 @@ class QuantileCourseTest : public testing::TestWithParam<int> {
       features_.push_back(FeatureColumn::Numeric(column));
     }
     FillDefaults(spec_);
-    spec_.set_depth(GetParam());
-    spec_.set_bound(Spec::BOUND_W0);
+    spec_.set_depth(GetParam().depth);
+    spec_.set_bound(GetParam().bound);
     OptimalTreeInput input;
     input.features = features_;
     input.rows = rows_;
@@ -50,9 +62,18 @@ class QuantileCourseTest : public testing::TestWithParam<int> {
   }
 
   absl::StatusOr<SearchOutcome> Search(const SearchObserver& observer) {
-    return QuantileSearch(*problem_, spec_, SearchTree::Leaf(), pool_, observer, clock_);
+    return Search(SearchTree::Leaf(), observer);
+  }
+  absl::StatusOr<SearchOutcome> Search(SearchTree start, const SearchObserver& observer) {
+    const auto search = spec_.bound() == Spec::BOUND_POINTWISE ? PointwiseSearch : QuantileSearch;
+    return search(*problem_, spec_, std::move(start), pool_, observer, clock_);
   }
   SearchOutcome Complete() { return Search(SearchObserver()).value(); }
+
+  // Two levels by the pointwise bound take less time than checkpoints are apart.
+  static bool has_checkpoints() {
+    return GetParam().bound != Spec::BOUND_POINTWISE || GetParam().depth > 2;
+  }
 
   // An observer for whom `step` passes at every question.
   SearchObserver Stepping(absl::Duration step) {
@@ -86,7 +107,8 @@ void ExpectSame(const SearchOutcome& a, const SearchOutcome& b) {
   }
 }
 
-TEST_P(QuantileCourseTest, GoesOnFromEveryCheckpointToTheSameEnd) {
+TEST_P(SearchControlTest, GoesOnFromEveryCheckpointToTheSameEnd) {
+  if (!has_checkpoints()) GTEST_SKIP();
   const SearchOutcome complete = Complete();
   std::vector<std::string> states;
   SearchObserver observer = Stepping(absl::Seconds(1));
@@ -110,20 +132,21 @@ TEST_P(QuantileCourseTest, GoesOnFromEveryCheckpointToTheSameEnd) {
   }
 }
 
-TEST_P(QuantileCourseTest, StatesThatDoNotFitAreIgnored) {
+TEST_P(SearchControlTest, StatesThatDoNotFitAreIgnored) {
   const SearchOutcome complete = Complete();
   SearchObserver observer;
   observer.resume = "of another program";
   ExpectSame(Search(observer).value(), complete);
 }
 
-TEST_P(QuantileCourseTest, AFailedCheckpointEndsTheSearch) {
+TEST_P(SearchControlTest, AFailedCheckpointEndsTheSearch) {
+  if (!has_checkpoints()) GTEST_SKIP();
   SearchObserver observer = Stepping(absl::Seconds(1));
   observer.checkpoint = [](std::string) { return absl::ResourceExhaustedError("disk full"); };
   EXPECT_EQ(Search(observer).status(), absl::ResourceExhaustedError("disk full"));
 }
 
-TEST_P(QuantileCourseTest, CanBeCancelledAtAnyQuestion) {
+TEST_P(SearchControlTest, CanBeCancelledAtAnyQuestion) {
   int total = 0;
   SearchObserver counting = Stepping(absl::Milliseconds(10));
   const auto step = counting.check;
@@ -143,7 +166,7 @@ TEST_P(QuantileCourseTest, CanBeCancelledAtAnyQuestion) {
   }
 }
 
-TEST_P(QuantileCourseTest, TimeLimitKeepsAValidBoundAndTheBestTree) {
+TEST_P(SearchControlTest, TimeLimitKeepsAValidBoundAndTheBestTree) {
   const SearchOutcome complete = Complete();
   const double leaf = problem_->Loss(SearchTree::Leaf());
   double last_bound = 0;
@@ -164,7 +187,7 @@ TEST_P(QuantileCourseTest, TimeLimitKeepsAValidBoundAndTheBestTree) {
   }
 }
 
-TEST_P(QuantileCourseTest, OtherLimitsEndTheSearch) {
+TEST_P(SearchControlTest, OtherLimitsEndTheSearch) {
   const SearchOutcome complete = Complete();
   spec_.mutable_limits()->set_evaluations(1);
   const SearchOutcome few = Complete();
@@ -179,37 +202,42 @@ TEST_P(QuantileCourseTest, OtherLimitsEndTheSearch) {
   EXPECT_LE(gap.progress.lower_bound, complete.progress.incumbent);
 }
 
-TEST_P(QuantileCourseTest, StartsFromTheGivenTree) {
+TEST_P(SearchControlTest, StartsFromTheGivenTree) {
   const SearchOutcome complete = Complete();
   std::vector<double> incumbents;
   SearchObserver observer;
   observer.report = [&](const SearchProgress& progress, const SearchTree*) {
     incumbents.push_back(progress.incumbent);
   };
-  const absl::StatusOr<SearchOutcome> outcome =
-      QuantileSearch(*problem_, spec_, complete.tree, pool_, observer, clock_);
+  const absl::StatusOr<SearchOutcome> outcome = Search(complete.tree, observer);
   ASSERT_TRUE(outcome.ok());
   EXPECT_EQ(incumbents.front(), complete.progress.incumbent);
   EXPECT_EQ(outcome->progress.incumbent, complete.progress.incumbent);
   EXPECT_LE(outcome->progress.counters.subproblems(), complete.progress.counters.subproblems());
 }
 
-TEST_P(QuantileCourseTest, CountsAddUp) {
+TEST_P(SearchControlTest, CountsAddUp) {
   const SearchOutcome complete = Complete();
   const v1::SearchCounters& counters = complete.progress.counters;
   EXPECT_EQ(counters.thresholds(), kFeatures * (kRows - 1));
   EXPECT_GT(counters.subproblems(), 0);
   EXPECT_GT(counters.batches(), 0);
+  if (GetParam().bound == Spec::BOUND_POINTWISE) return;
   ASSERT_GT(counters.alive_size(), 1);
   for (int i = 1; i < counters.alive_size(); ++i) {
     EXPECT_LE(counters.alive(i), counters.alive(i - 1));
   }
-  if (GetParam() == 2) {
+  if (GetParam().depth == 2) {
     EXPECT_EQ(counters.evaluated() + counters.pruned(), counters.thresholds());
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Depths, QuantileCourseTest, testing::Values(2, 3));
+INSTANTIATE_TEST_SUITE_P(Methods, SearchControlTest,
+                         testing::Values(Method{Spec::BOUND_POINTWISE, 2},
+                                         Method{Spec::BOUND_POINTWISE, 3},
+                                         Method{Spec::BOUND_W0, 2}, Method{Spec::BOUND_W0, 3},
+                                         Method{Spec::BOUND_W1, 3}, Method{Spec::BOUND_W2, 2}),
+                         NameOf);
 
 TEST(QuantileSearchTest, FourLevelsAreRefused) {
   const std::vector<double> column = {1, 2};
