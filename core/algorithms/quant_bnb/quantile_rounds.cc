@@ -87,7 +87,14 @@ absl::StatusOr<v1::QuantBnbReport::Status> EndRound(QuantileContext& context,
   course.SetAlive(alive);
   course.ReportIfDue();
   if (course.Ask()) TY_RETURN_IF_ERROR(course.status());
-  if (const auto limit = course.Limit(); limit.has_value()) return *limit;
+  if (const auto limit = course.Limit(); limit.has_value()) {
+    if (*limit == v1::QuantBnbReport::STATUS_OPTIMAL) {
+      // No tree that is left is better.
+      course.counters().set_pruned(course.counters().pruned() + alive);
+      course.SetAlive(0);
+    }
+    return *limit;
+  }
   TY_RETURN_IF_ERROR(course.CheckpointIfDue(
       [&](const CourseState& at) { return EncodeState(context, state, at); }));
   return v1::QuantBnbReport::STATUS_UNSPECIFIED;

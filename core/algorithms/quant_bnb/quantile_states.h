@@ -62,7 +62,8 @@ struct PairState {
   // No such tree has a smaller loss.
   double bound = 0;
 
-  double trees() const { return static_cast<double>(size) * left.size() * right.size(); }
+  // Splits by one feature that are left to be looked at: the paper's count of trees alive.
+  double trees() const { return static_cast<double>(size) * (left.size() + right.size()); }
 };
 
 // A subtree of at most two levels: a leaf (feature -1), or a split with at most one split by the
@@ -96,7 +97,9 @@ struct RootState {
   double bound = 0;
 
   int64_t thresholds() const { return int64_t{hi} - lo + 1; }
-  double trees() const { return static_cast<double>(thresholds()) * left.trees() * right.trees(); }
+  double trees() const {
+    return static_cast<double>(thresholds()) * (left.trees() + right.trees());
+  }
 };
 
 // A part of an interval between cuts.

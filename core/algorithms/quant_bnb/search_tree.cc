@@ -292,7 +292,7 @@ double SearchProblem::LeafLoss(std::span<const uint32_t> rows) const {
     }
   }
   if (classification()) {
-    return costs_.empty() ? total - *std::max_element(sums.begin(), sums.end())
+    return costs_.empty() ? std::max(total - *std::max_element(sums.begin(), sums.end()), 0.0)
                           : *std::min_element(sums.begin(), sums.end());
   }
   double loss = squares;
