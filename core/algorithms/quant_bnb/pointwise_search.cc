@@ -11,7 +11,6 @@
 #include "core/algorithms/quant_bnb/pointwise_state.h"
 #include "core/algorithms/quant_bnb/search_node.h"
 #include "core/algorithms/quant_bnb/state_bytes.h"
-#include "core/algorithms/quant_bnb/stump.h"
 #include "core/algorithms/quant_bnb/subtree_solver.h"
 #include "core/base/status.h"
 #include "core/trees/stop_token.h"
@@ -67,6 +66,7 @@ class Search {
           return course_.Ask() ? absl::CancelledError("the search was stopped") : absl::OkStatus();
         }),
         fingerprint_(FingerprintOf(problem, spec)),
+        builder_(rules_, problem.tolerance(), stop_),
         frontier_(rules_.bounds) {
     root_.AssignRoot(problem);
     for (int thread = 0; thread < pool.threads(); ++thread) {
@@ -128,16 +128,15 @@ class Search {
   }
 
   absl::StatusOr<Status> RunStumps() {
-    std::vector<Stump> stumps(static_cast<size_t>(root_.feature_count()));
-    pool_.Run(root_.feature_count(), [&](int64_t f, int) {
-      if (stop_.Ask()) return;
-      stumps[static_cast<size_t>(f)] =
-          BestStumpOf(root_, static_cast<int>(f), problem_.min_samples_leaf());
-    });
+    SubtreeSolver& solver = *solvers_[0];
+    const SubtreeSolution solution =
+        solver.Solve(root_, 1, course_.incumbent(), {}, nullptr, &pool_);
     TY_RETURN_IF_ERROR(course_.status());
     if (!stop_.stopped()) {
-      for (const Stump& stump : stumps) course_.Offer(TreeOf(root_, stump), stump.loss);
+      OfferSolution(1, solution);
+      CountWork();
       course_.counters().set_evaluated(course_.counters().thresholds());
+      course_.SetAlive(0);
       course_.SetLeastAlive(kInfinity);
     }
     return course_.Limit().value_or(v1::QuantBnbReport::STATUS_OPTIMAL);
@@ -152,7 +151,7 @@ class Search {
     while (solver.Step(&pool_)) {
       if (solver.solution().loss < reported) {
         reported = solver.solution().loss;
-        OfferSolution(*solvers_[0], 2, solver.solution());
+        OfferSolution(2, solver.solution());
       }
       if (spec_.depth() == 2) {
         course_.counters().set_evaluated(solver.counters().thresholds);
@@ -177,18 +176,10 @@ class Search {
     return course_.Limit();
   }
 
-  void OfferSolution(SubtreeSolver& solver, int depth, const SubtreeSolution& solution) {
-    if (solution.loss < course_.incumbent()) {
-      course_.Offer(builder_for(solver).Build(root_, depth, solution), solution.loss);
-    }
-  }
-
-  // Trees are built by a solver whose own work is not going on.
-  SubtreeSolver& builder_for(const SubtreeSolver&) {
-    if (builder_ == nullptr) {
-      builder_ = std::make_unique<SubtreeSolver>(rules_, problem_.tolerance(), stop_);
-    }
-    return *builder_;
+  void OfferSolution(int depth, const SubtreeSolution& solution) {
+    if (solution.loss >= course_.incumbent()) return;
+    const SearchTree tree = builder_.Build(root_, depth, solution);
+    if (!stop_.stopped()) course_.Offer(tree, solution.loss);
   }
 
   struct Task {
@@ -248,7 +239,10 @@ class Search {
       task.evaluation = solver.Evaluate(root_, frontier_, candidate, depth_, limit);
       task.loss = task.evaluation.loss + problem_.split_penalty();
       if (task.loss >= limit || stop_.stopped()) return;
-      task.better = solver.Build(root_, depth_, {task.loss, candidate.feature, candidate.place, 0});
+      SearchTree tree =
+          solver.Build(root_, depth_, {task.loss, candidate.feature, candidate.place, 0});
+      if (stop_.stopped()) return;
+      task.better = std::move(tree);
       if (!spec_.deterministic()) course_.Offer(*task.better, task.loss);
     });
     return tasks;
@@ -314,7 +308,7 @@ class Search {
   const uint64_t fingerprint_;
   SearchNode root_;
   std::vector<std::unique_ptr<SubtreeSolver>> solvers_;  // by thread
-  std::unique_ptr<SubtreeSolver> builder_;
+  SubtreeSolver builder_;                                // of trees that others found
   std::optional<PointwiseState> resumed_;
   v1::SearchCounters earlier_;  // work of earlier attempts
   FirstTree start_;

@@ -113,7 +113,7 @@ struct Alive {
 }  // namespace
 
 absl::StatusOr<v1::QuantBnbReport::Status> SearchOneLevel(QuantileContext& context) {
-  const Stump stump = BestStump(context.root, context.problem.min_samples_leaf());
+  const Stump stump = StumpFinder().Find(context.root, &context.pool).stump;
   OfferTree(context, TreeOf(context.root, stump));
   v1::SearchCounters& counters = context.course.counters();
   counters.set_evaluated(counters.thresholds());

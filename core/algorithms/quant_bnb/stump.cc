@@ -85,14 +85,42 @@ Stump BestStumpOf(const SearchNode& node, int feature, int64_t min_samples) {
   return best;
 }
 
-Stump BestStump(const SearchNode& node, int64_t min_samples) {
+// A batch with one threshold, that has all rows on its left, tells what each feature can do; only
+// the best is asked for its cut.
+StumpFinder::Answer StumpFinder::Find(const SearchNode& node, ThreadPool* pool, StopToken* stop) {
+  const int64_t min_samples = node.problem().min_samples_leaf();
   const bool leaf_allowed = node.sample_count() >= min_samples;
-  Stump best{leaf_allowed ? node.leaf_loss() : kInfinity, -1, 0};
-  for (int f = 0; f < node.feature_count(); ++f) {
-    const Stump stump = BestStumpOf(node, f, min_samples);
-    if (stump.loss < best.loss) best = stump;
+  Answer answer{{leaf_allowed ? node.leaf_loss() : kInfinity, -1, 0}, node.leaf_loss()};
+  if (node.feature_count() == 0) return answer;
+  scanner_.Assign(node);
+  const int all = node.row_count() - 1;
+  const ThresholdGroup group{0, {&all, 1}};
+  scanner_.Prepare({&group, 1});
+  losses_.resize(static_cast<size_t>(node.feature_count()));
+  scratch_.resize(
+      std::max(scratch_.size(), pool == nullptr ? 1 : static_cast<size_t>(pool->threads())));
+  const auto scan = [&](int64_t f, int thread) {
+    if (stop != nullptr && stop->Ask()) return;
+    scanner_.ScanFeature(static_cast<int>(f), scratch_[static_cast<size_t>(thread)],
+                         &losses_[static_cast<size_t>(f)]);
+  };
+  if (pool != nullptr) {
+    pool->Run(node.feature_count(), scan);
+  } else {
+    for (int f = 0; f < node.feature_count(); ++f) scan(f, 0);
   }
-  return best;
+  if (stop != nullptr && stop->stopped()) return answer;
+  int best = -1;
+  double least = answer.stump.loss;
+  for (int f = 0; f < node.feature_count(); ++f) {
+    const SideLosses& losses = losses_[static_cast<size_t>(f)];
+    answer.relaxed = std::min(answer.relaxed, losses.relaxed[0][0]);
+    if (losses.constrained[0][0] >= least) continue;
+    least = losses.constrained[0][0];
+    best = f;
+  }
+  if (best >= 0) answer.stump = BestStumpOf(node, best, min_samples);
+  return answer;
 }
 
 SearchTree TreeOf(const SearchNode& node, const Stump& stump) {

@@ -2,10 +2,13 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
+#include <vector>
 
 #include "core/algorithms/quant_bnb/search_node.h"
 #include "core/algorithms/quant_bnb/search_problem.h"
+#include "core/algorithms/quant_bnb/stump_scanner.h"
+#include "core/trees/stop_token.h"
+#include "core/trees/thread_pool.h"
 
 namespace trainyard::quant_bnb {
 
@@ -22,8 +25,25 @@ struct Stump {
 // equals. Leaves of less than `min_samples` given rows are not made. O(rows x outputs).
 Stump BestStumpOf(const SearchNode& node, int feature, int64_t min_samples);
 
-// The best over all features, the lowest among equals.
-Stump BestStump(const SearchNode& node, int64_t min_samples);
+// Finds the best split over all features of nodes, one after another, with memory kept from call to
+// call.
+class StumpFinder {
+ public:
+  struct Answer {
+    // The best with large enough leaves; of the lowest feature among equals.
+    Stump stump;
+    // Loss of the best whatever the size of its leaves.
+    double relaxed = 0;
+  };
+  // Looks at the features on `pool` where it is not null. When the token, which may be null, stops
+  // the search, the answer is void.
+  Answer Find(const SearchNode& node, ThreadPool* pool = nullptr, StopToken* stop = nullptr);
+
+ private:
+  StumpScanner scanner_;
+  std::vector<SideLosses> losses_;     // by feature
+  std::vector<AlignedBytes> scratch_;  // by thread
+};
 
 // The tree that a stump is.
 SearchTree TreeOf(const SearchNode& node, const Stump& stump);

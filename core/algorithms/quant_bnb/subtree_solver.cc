@@ -7,8 +7,6 @@
 #include <utility>
 #include <vector>
 
-#include "core/algorithms/quant_bnb/stump.h"
-
 namespace trainyard::quant_bnb {
 namespace {
 
@@ -31,19 +29,18 @@ SubtreeSolver::Level& SubtreeSolver::LevelOf(int depth) {
 
 SubtreeSolution SubtreeSolver::Solve(const SearchNode& node, int depth, double budget,
                                      const KnownCuts& known, KnownCuts* found, ThreadPool* pool) {
-  if (depth == 1) return SolveStump(node, budget);
+  if (depth == 1) return SolveStump(node, budget, pool);
   if (depth > 2) return SolveDeep(node, depth, budget, known, found);
   const SubtreeSolution solution = pairs_.Solve(node, budget, known, pool);
   if (found != nullptr) pairs_.Summarise(*found);
   return solution;
 }
 
-SubtreeSolution SubtreeSolver::SolveStump(const SearchNode& node, double budget) {
+SubtreeSolution SubtreeSolver::SolveStump(const SearchNode& node, double budget, ThreadPool* pool) {
   ++deep_subproblems_;
-  const Stump stump = BestStump(node, node.problem().min_samples_leaf());
-  const Stump relaxed = node.problem().min_samples_leaf() > 1 ? BestStump(node, 1) : stump;
-  if (stump.loss >= budget) return {kInfinity, -1, 0, relaxed.loss};
-  return {stump.loss, stump.feature, stump.place, relaxed.loss};
+  const StumpFinder::Answer found = stumps_.Find(node, pool, &stop_);
+  if (found.stump.loss >= budget) return {kInfinity, -1, 0, found.relaxed};
+  return {found.stump.loss, found.stump.feature, found.stump.place, found.relaxed};
 }
 
 SubtreeSolution SubtreeSolver::SolveDeep(const SearchNode& node, int depth, double budget,
@@ -93,8 +90,7 @@ double SubtreeSolver::LeafCountBound(const SearchNode& node, int depth) const {
 Evaluation SubtreeSolver::Evaluate(const SearchNode& node, const ThresholdFrontier& frontier,
                                    const Candidate& candidate, int depth, double limit) {
   Level& level = LevelOf(depth);
-  SearchNode::Split(node, candidate.feature, candidate.place + 1, level.left, level.right,
-                    &stop_);
+  SearchNode::Split(node, candidate.feature, candidate.place + 1, level.left, level.right, &stop_);
   if (stop_.stopped()) return {};
   SearchNode* const nodes[2] = {&level.left, &level.right};
   Evaluation evaluation;

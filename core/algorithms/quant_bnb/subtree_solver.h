@@ -6,6 +6,7 @@
 
 #include "core/algorithms/quant_bnb/pair_solver.h"
 #include "core/algorithms/quant_bnb/search_node.h"
+#include "core/algorithms/quant_bnb/stump.h"
 #include "core/algorithms/quant_bnb/threshold_frontier.h"
 #include "core/trees/stop_token.h"
 #include "core/trees/thread_pool.h"
@@ -20,8 +21,8 @@ class SubtreeSolver {
       : rules_(rules), tolerance_(tolerance), stop_(stop), pairs_(rules, tolerance, stop) {}
 
   // Looks for trees of at most `depth` levels with a loss below `budget`. `known` are bounds for
-  // this node, or empty. Depth 2 scans on `pool` where that is not null. Writes to `found`, where
-  // that is not null, what is known of it then.
+  // this node, or empty. Depths 1 and 2 scan on `pool` where that is not null. Writes to `found`,
+  // where that is not null, what is known of it then.
   SubtreeSolution Solve(const SearchNode& node, int depth, double budget,
                         const KnownCuts& known = {}, KnownCuts* found = nullptr,
                         ThreadPool* pool = nullptr);
@@ -48,7 +49,7 @@ class SubtreeSolver {
     ThresholdFrontier frontier;
   };
   Level& LevelOf(int depth);
-  SubtreeSolution SolveStump(const SearchNode& node, double budget);
+  SubtreeSolution SolveStump(const SearchNode& node, double budget, ThreadPool* pool);
   SubtreeSolution SolveDeep(const SearchNode& node, int depth, double budget,
                             const KnownCuts& known, KnownCuts* found);
   double LeafCountBound(const SearchNode& node, int depth) const;
@@ -57,6 +58,7 @@ class SubtreeSolver {
   const double tolerance_;
   StopToken& stop_;
   PairSolver pairs_;
+  StumpFinder stumps_;
   std::vector<std::unique_ptr<Level>> levels_;
   int64_t deep_subproblems_ = 0;
   mutable WorkCounters counters_;

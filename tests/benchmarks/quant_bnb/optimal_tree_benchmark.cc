@@ -94,7 +94,7 @@ void SolveTwoLevels(benchmark::State& state) {
   OptimalTree found;
   for (auto _ : state) {
     found = FindOptimalTree(data.input(), spec, nullptr, pool, {}).value();
-    benchmark::DoNotOptimize(found.progress.incumbent);
+    benchmark::DoNotOptimize(std::as_const(found.progress.incumbent));
   }
   state.counters["batches"] = static_cast<double>(found.progress.counters.batches());
   state.counters["loss"] = found.progress.incumbent;
