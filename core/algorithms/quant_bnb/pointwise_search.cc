@@ -91,11 +91,6 @@ class Search {
   void Begin(SearchTree start) {
     start_ = {SearchTree::Leaf(), LossOf(SearchTree::Leaf())};
     if (const double loss = LossOf(start); loss < start_.loss) start_ = {std::move(start), loss};
-    if (resumed_.has_value()) {
-      earlier_ = resumed_->course.counters;
-      course_.Begin(resumed_->course);
-      return;
-    }
     CourseState course;
     course.tree = start_.tree;
     course.loss = start_.loss;
@@ -107,6 +102,11 @@ class Search {
     course.counters.set_thresholds(thresholds);
     earlier_ = course.counters;
     course_.SetAlive(thresholds);
+    if (resumed_.has_value()) {
+      course = resumed_->course;
+      // Two levels are searched again from the start, at no more trees than before.
+      if (resumed_->depth > 2) earlier_ = course.counters;
+    }
     course_.Begin(std::move(course));
   }
 
@@ -144,6 +144,7 @@ class Search {
 
   // Two levels. What is not excluded bounds the loss of the whole search only where it has no more.
   absl::StatusOr<std::optional<Status>> RunPairs() {
+    depth_ = 2;
     PairSolver& solver = solvers_[0]->pairs();
     const KnownCuts nothing;
     double reported = start_.loss;
@@ -162,6 +163,8 @@ class Search {
       TY_RETURN_IF_ERROR(course_.status());
       if (const std::optional<Status> end = course_.Limit()) return end;
       course_.ReportIfDue();
+      TY_RETURN_IF_ERROR(
+          course_.CheckpointIfDue([this](const CourseState& state) { return Encode(state); }));
     }
     TY_RETURN_IF_ERROR(course_.status());
     if (stop_.stopped()) return course_.Limit().value_or(v1::QuantBnbReport::STATUS_TIME_LIMIT);

@@ -70,11 +70,6 @@ class SearchControlTest : public testing::TestWithParam<Method> {
   }
   SearchOutcome Complete() { return Search(SearchObserver()).value(); }
 
-  // Two levels by the pointwise bound take less time than checkpoints are apart.
-  static bool has_checkpoints() {
-    return GetParam().bound != Spec::BOUND_POINTWISE || GetParam().depth > 2;
-  }
-
   // An observer for whom `step` passes at every question.
   SearchObserver Stepping(absl::Duration step) {
     SearchObserver observer;
@@ -108,7 +103,6 @@ void ExpectSame(const SearchOutcome& a, const SearchOutcome& b) {
 }
 
 TEST_P(SearchControlTest, GoesOnFromEveryCheckpointToTheSameEnd) {
-  if (!has_checkpoints()) GTEST_SKIP();
   const SearchOutcome complete = Complete();
   std::vector<std::string> states;
   SearchObserver observer = Stepping(absl::Seconds(1));
@@ -117,7 +111,7 @@ TEST_P(SearchControlTest, GoesOnFromEveryCheckpointToTheSameEnd) {
     return absl::OkStatus();
   };
   ASSERT_TRUE(Search(observer).ok());
-  ASSERT_GT(states.size(), 2u);
+  ASSERT_GT(states.size(), 1u);
   for (std::string& state : states) {
     SearchObserver again;
     again.resume = std::move(state);
@@ -140,7 +134,6 @@ TEST_P(SearchControlTest, StatesThatDoNotFitAreIgnored) {
 }
 
 TEST_P(SearchControlTest, AFailedCheckpointEndsTheSearch) {
-  if (!has_checkpoints()) GTEST_SKIP();
   SearchObserver observer = Stepping(absl::Seconds(1));
   observer.checkpoint = [](std::string) { return absl::ResourceExhaustedError("disk full"); };
   EXPECT_EQ(Search(observer).status(), absl::ResourceExhaustedError("disk full"));
