@@ -106,6 +106,7 @@ class Search {
     }
     course.counters.set_thresholds(thresholds);
     earlier_ = course.counters;
+    course_.SetAlive(thresholds);
     course_.Begin(std::move(course));
   }
 

@@ -24,7 +24,7 @@ void SearchNode::AssignRoot(const SearchProblem& problem) {
 }
 
 void SearchNode::Split(const SearchNode& parent, int index, int left_count, SearchNode& left,
-                       SearchNode& right) {
+                       SearchNode& right, StopToken* stop) {
   const size_t count = parent.rows_.size();
   const std::span<const uint32_t> by_feature = parent.order(index);
   // The side of each row in the highest bit, its number there below.
@@ -49,6 +49,7 @@ void SearchNode::Split(const SearchNode& parent, int index, int left_count, Sear
     place[row] |= next[side]++;
   }
   for (size_t f = 0; f < parent.features_.size(); ++f) {
+    if (stop != nullptr && stop->Ask()) return;
     uint32_t* to[2];
     for (int side = 0; side < 2; ++side) {
       to[side] = sides[side]->entries_.data() + f * (counts[side] + 1);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/algorithms/quant_bnb/search_problem.h"
+#include "core/trees/stop_token.h"
 
 namespace trainyard::quant_bnb {
 
@@ -21,7 +22,7 @@ class SearchNode {
   // `index` (a position in features()) go left; the cut lies between two values. O(rows x
   // features).
   static void Split(const SearchNode& parent, int index, int left_count, SearchNode& left,
-                    SearchNode& right);
+                    SearchNode& right, StopToken* stop = nullptr);
 
   const SearchProblem& problem() const { return *problem_; }
   int row_count() const { return static_cast<int>(rows_.size()); }

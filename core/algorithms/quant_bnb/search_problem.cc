@@ -13,6 +13,7 @@
 #include "core/base/status.h"
 #include "core/data/mix_bits.h"
 #include "core/trees/presort.h"
+#include "core/trees/stop_token.h"
 
 namespace trainyard::quant_bnb {
 namespace {
@@ -25,6 +26,10 @@ constexpr double kRelativeTolerance = 1e-9;
 // which cost more to add up.
 constexpr double kWorthMerging = 0.75;
 
+uint64_t Mix(uint64_t hash, uint32_t rank) {
+  return MixBits(hash + rank + 0x9e3779b97f4a7c15, 0xd6e8feb86659fd93);
+}
+
 bool IsWhole(double value) { return value == std::floor(value); }
 
 }  // namespace
@@ -33,28 +38,34 @@ bool IsWhole(double value) { return value == std::floor(value); }
 class SearchProblemBuilder {
  public:
   SearchProblemBuilder(const OptimalTreeInput& input, const v1::QuantBnbSpec& spec,
-                       ThreadPool& pool)
-      : input_(input), spec_(spec), pool_(pool) {}
+                       ThreadPool& pool, const std::function<absl::Status()>& check)
+      : input_(input), spec_(spec), pool_(pool), stop_(check) {}
 
-  absl::StatusOr<SearchProblem> Build(const std::function<absl::Status()>& check) {
+  absl::StatusOr<SearchProblem> Build() {
     SelectRows();
-    TY_ASSIGN_OR_RETURN(PresortedFeatures sorted,
-                        PresortedFeatures::Build(input_.features, table_rows_, pool_, check));
+    TY_ASSIGN_OR_RETURN(
+        PresortedFeatures sorted,
+        PresortedFeatures::Build(input_.features, table_rows_, pool_, [this] { return Ask(); }));
     if (spec_.missing_values() == v1::QuantBnbSpec::MISSING_VALUES_REJECT) {
       TY_RETURN_IF_ERROR(RefuseMissing(sorted));
     }
     RankColumns(sorted);
-    TY_RETURN_IF_ERROR(check ? check() : absl::OkStatus());
+    HashRows();
+    TY_RETURN_IF_ERROR(Ask());
     MergeRows();
-    TY_RETURN_IF_ERROR(check ? check() : absl::OkStatus());
     AddUpTargets();
+    TY_RETURN_IF_ERROR(Ask());
     MakeFeatures(sorted);
+    TY_RETURN_IF_ERROR(Ask());
     DropEqualFeatures();
+    TY_RETURN_IF_ERROR(Ask());
     Describe();
     return std::move(problem_);
   }
 
  private:
+  absl::Status Ask() { return stop_.Ask() ? stop_.status() : absl::OkStatus(); }
+
   double GivenWeight(size_t i) const { return input_.weights.empty() ? 1.0 : input_.weights[i]; }
 
   void SelectRows() {
@@ -80,6 +91,7 @@ class SearchProblemBuilder {
   void RankColumns(const PresortedFeatures& sorted) {
     column_ranks_.resize(static_cast<size_t>(sorted.feature_count()));
     pool_.Run(sorted.feature_count(), [&](int64_t c, int) {
+      if (stop_.Ask()) return;
       std::vector<uint32_t>& ranks = column_ranks_[static_cast<size_t>(c)];
       ranks.resize(selected_.size());
       for (const OrderEntry& entry : sorted.order(static_cast<int>(c))) {
@@ -88,13 +100,23 @@ class SearchProblemBuilder {
     });
   }
 
-  uint64_t HashOf(size_t row) const {
-    uint64_t hash =
-        input_.classification() ? static_cast<uint64_t>(input_.classes[selected_[row]]) + 1 : 0;
-    for (const std::vector<uint32_t>& ranks : column_ranks_) {
-      hash = MixBits(hash + ranks[row] + 0x9e3779b97f4a7c15, 0xd6e8feb86659fd93);
-    }
-    return hash;
+  // A number for each row, equal for equal rows.
+  void HashRows() {
+    constexpr size_t kBlock = 4096;
+    hashes_.resize(selected_.size());
+    const size_t blocks = (selected_.size() + kBlock - 1) / kBlock;
+    pool_.Run(static_cast<int64_t>(blocks), [&](int64_t block, int) {
+      if (stop_.Ask()) return;
+      const size_t begin = static_cast<size_t>(block) * kBlock;
+      const size_t end = std::min(begin + kBlock, selected_.size());
+      for (size_t row = begin; row < end; ++row) {
+        hashes_[row] =
+            input_.classification() ? static_cast<uint64_t>(input_.classes[selected_[row]]) + 1 : 0;
+      }
+      for (const std::vector<uint32_t>& ranks : column_ranks_) {
+        for (size_t row = begin; row < end; ++row) hashes_[row] = Mix(hashes_[row], ranks[row]);
+      }
+    });
   }
 
   bool SameRow(size_t a, size_t b) const {
@@ -111,7 +133,7 @@ class SearchProblemBuilder {
     absl::flat_hash_map<uint64_t, uint32_t> first_of;
     first_of.reserve(selected_.size());
     for (size_t row = 0; row < selected_.size(); ++row) {
-      const auto [found, added] = first_of.try_emplace(HashOf(row), static_cast<uint32_t>(row));
+      const auto [found, added] = first_of.try_emplace(hashes_[row], static_cast<uint32_t>(row));
       // Rows that differ and have the same hash stay apart, which costs nothing but time.
       const bool equal = !added && SameRow(found->second, row);
       if (equal) {
@@ -171,60 +193,82 @@ class SearchProblemBuilder {
     }
   }
 
+  // A search feature as it is made.
+  struct Made {
+    SearchFeature feature;
+    std::vector<uint32_t> order;
+    std::vector<uint32_t> ranks;
+  };
+
   // Adds a search feature; `rank_of` gives the new rank by the column's. Ranks rise with `order`.
   template <typename RankOf>
-  void AddFeature(SearchFeature feature, const std::vector<OrderEntry>& order, RankOf rank_of) {
-    std::vector<uint32_t> entries;
-    std::vector<uint32_t> ranks(order.size());
-    entries.reserve(order.size());
+  static void AddFeature(SearchFeature feature, const std::vector<OrderEntry>& order,
+                         RankOf rank_of, std::vector<Made>& to) {
+    Made made{feature, {}, std::vector<uint32_t>(order.size())};
+    made.order.reserve(order.size());
     uint32_t rank = 0;
     for (size_t i = 0; i < order.size(); ++i) {
       const bool last =
           i + 1 == order.size() || rank_of(order[i].rank) != rank_of(order[i + 1].rank);
-      entries.push_back(order[i].row | (last ? kLastOfValue : 0));
-      ranks[order[i].row] = rank;
+      made.order.push_back(order[i].row | (last ? kLastOfValue : 0));
+      made.ranks[order[i].row] = rank;
       if (last) ++rank;
     }
-    if (rank < 2) return;
-    problem_.features_.push_back(feature);
-    problem_.orders_.push_back(std::move(entries));
-    problem_.ranks_.push_back(std::move(ranks));
+    if (rank >= 2) to.push_back(std::move(made));
   }
 
   void MakeFeatures(const PresortedFeatures& sorted) {
-    for (int c = 0; c < sorted.feature_count(); ++c) {
-      std::vector<OrderEntry> order;
-      order.reserve(representatives_.size());
-      for (const OrderEntry& entry : sorted.order(c)) {
-        const uint32_t row = merged_[entry.row];
-        if (representatives_[row] == entry.row) order.push_back({row, entry.rank});
-      }
-      const bool missing = order.back().rank == sorted.missing_rank(c);
-      if (sorted.categorical(c)) {
-        MakeLevelFeatures(c, std::move(order), missing, sorted.missing_rank(c));
-      } else {
-        MakeNumberFeatures(c, std::move(order), missing, sorted.missing_rank(c));
+    std::vector<std::vector<Made>> by_column(static_cast<size_t>(sorted.feature_count()));
+    pool_.Run(sorted.feature_count(), [&](int64_t c, int) {
+      if (stop_.Ask()) return;
+      MakeColumnFeatures(sorted, static_cast<int>(c), by_column[static_cast<size_t>(c)]);
+    });
+    for (std::vector<Made>& column : by_column) {
+      for (Made& made : column) {
+        problem_.features_.push_back(made.feature);
+        problem_.orders_.push_back(std::move(made.order));
+        problem_.ranks_.push_back(std::move(made.ranks));
       }
     }
   }
 
-  void MakeNumberFeatures(int column, std::vector<OrderEntry> order, bool missing,
-                          uint32_t missing_rank) {
-    AddFeature({column, Kind::kNumber, 0}, order, [](uint32_t rank) { return rank; });
+  void MakeColumnFeatures(const PresortedFeatures& sorted, int column,
+                          std::vector<Made>& to) const {
+    std::vector<OrderEntry> order;
+    order.reserve(representatives_.size());
+    for (const OrderEntry& entry : sorted.order(column)) {
+      const uint32_t row = merged_[entry.row];
+      if (representatives_[row] == entry.row) order.push_back({row, entry.rank});
+    }
+    const uint32_t missing_rank = sorted.missing_rank(column);
+    if (sorted.categorical(column)) {
+      MakeLevelFeatures(column, order, missing_rank, to);
+    } else {
+      MakeNumberFeatures(column, std::move(order), missing_rank, to);
+    }
+  }
+
+  static void MakeNumberFeatures(int column, std::vector<OrderEntry> order, uint32_t missing_rank,
+                                 std::vector<Made>& to) {
+    const bool missing = order.back().rank == missing_rank;
+    AddFeature(
+        {column, Kind::kNumber, 0}, order, [](uint32_t rank) { return rank; }, to);
     if (!missing || order.front().rank == missing_rank) return;
     const auto first_missing =
         std::partition_point(order.begin(), order.end(),
                              [&](const OrderEntry& entry) { return entry.rank != missing_rank; });
-    std::rotate(order.begin(), first_missing, order.end());
     // Missing values share the least rank: alone on the left they would be what kNumber's last
     // candidate has on the right.
-    const uint32_t least = order[static_cast<size_t>(order.end() - first_missing)].rank;
-    AddFeature({column, Kind::kMissingFirst, 0}, order,
-               [=](uint32_t rank) { return rank == missing_rank ? least : rank; });
+    const uint32_t least = order.front().rank;
+    std::rotate(order.begin(), first_missing, order.end());
+    AddFeature(
+        {column, Kind::kMissingFirst, 0}, order,
+        [=](uint32_t rank) { return rank == missing_rank ? least : rank; }, to);
   }
 
-  void MakeLevelFeatures(int column, const std::vector<OrderEntry>& order, bool missing,
-                         uint32_t missing_rank) {
+  static void MakeLevelFeatures(int column, const std::vector<OrderEntry>& order,
+                                uint32_t missing_rank, std::vector<Made>& to) {
+    const bool missing = order.back().rank == missing_rank;
     std::vector<uint32_t> levels;
     for (const OrderEntry& entry : order) {
       if (levels.empty() || levels.back() != entry.rank) levels.push_back(entry.rank);
@@ -234,33 +278,37 @@ class SearchProblemBuilder {
     if (!missing && levels.size() == 2) levels.pop_back();
     for (const uint32_t level : levels) {
       const int32_t code = static_cast<int32_t>(level);
-      AddLeft({column, Kind::kLevel, code}, order, [=](uint32_t rank) { return rank == level; });
+      AddLeft(
+          {column, Kind::kLevel, code}, order, [=](uint32_t rank) { return rank == level; }, to);
       if (!missing || levels.size() < 2) continue;
-      AddLeft({column, Kind::kLevelAndMissing, code}, order,
-              [=](uint32_t rank) { return rank == level || rank == missing_rank; });
+      AddLeft(
+          {column, Kind::kLevelAndMissing, code}, order,
+          [=](uint32_t rank) { return rank == level || rank == missing_rank; }, to);
     }
     if (missing && levels.size() > 1) {
-      AddLeft({column, Kind::kPresent, 0}, order,
-              [=](uint32_t rank) { return rank != missing_rank; });
+      AddLeft(
+          {column, Kind::kPresent, 0}, order, [=](uint32_t rank) { return rank != missing_rank; },
+          to);
     }
   }
 
   // Adds a feature of two values: the rows for which `goes_left` holds come first.
   template <typename GoesLeft>
-  void AddLeft(SearchFeature feature, std::vector<OrderEntry> order, GoesLeft goes_left) {
+  static void AddLeft(SearchFeature feature, std::vector<OrderEntry> order, GoesLeft goes_left,
+                      std::vector<Made>& to) {
     const auto left = [&](const OrderEntry& entry) { return goes_left(entry.rank); };
     std::stable_partition(order.begin(), order.end(), left);
-    AddFeature(feature, order, [&](uint32_t rank) { return goes_left(rank) ? 0 : 1; });
+    AddFeature(
+        feature, order, [&](uint32_t rank) { return goes_left(rank) ? 0 : 1; }, to);
   }
 
   void DropEqualFeatures() {
     absl::flat_hash_map<uint64_t, std::vector<size_t>> by_hash;
     size_t kept = 0;
     for (size_t f = 0; f < problem_.features_.size(); ++f) {
+      if (stop_.Ask()) return;
       uint64_t hash = 1;
-      for (const uint32_t rank : problem_.ranks_[f]) {
-        hash = MixBits(hash + rank + 0x9e3779b97f4a7c15, 0xd6e8feb86659fd93);
-      }
+      for (const uint32_t rank : problem_.ranks_[f]) hash = Mix(hash, rank);
       std::vector<size_t>& alike = by_hash[hash];
       const bool repeated = std::any_of(alike.begin(), alike.end(), [&](size_t other) {
         return problem_.ranks_[other] == problem_.ranks_[f];
@@ -300,6 +348,8 @@ class SearchProblemBuilder {
   const OptimalTreeInput& input_;
   const v1::QuantBnbSpec& spec_;
   ThreadPool& pool_;
+  StopToken stop_;
+  std::vector<uint64_t> hashes_;     // by selected row
   std::vector<uint32_t> selected_;   // entries of input_.rows that take part
   std::vector<int64_t> table_rows_;  // their table rows
   std::vector<std::vector<uint32_t>> column_ranks_;
@@ -311,7 +361,7 @@ class SearchProblemBuilder {
 absl::StatusOr<SearchProblem> SearchProblem::Build(const OptimalTreeInput& input,
                                                    const v1::QuantBnbSpec& spec, ThreadPool& pool,
                                                    const std::function<absl::Status()>& check) {
-  return SearchProblemBuilder(input, spec, pool).Build(check);
+  return SearchProblemBuilder(input, spec, pool, check).Build();
 }
 
 }  // namespace trainyard::quant_bnb

@@ -93,7 +93,9 @@ double SubtreeSolver::LeafCountBound(const SearchNode& node, int depth) const {
 Evaluation SubtreeSolver::Evaluate(const SearchNode& node, const ThresholdFrontier& frontier,
                                    const Candidate& candidate, int depth, double limit) {
   Level& level = LevelOf(depth);
-  SearchNode::Split(node, candidate.feature, candidate.place + 1, level.left, level.right);
+  SearchNode::Split(node, candidate.feature, candidate.place + 1, level.left, level.right,
+                    &stop_);
+  if (stop_.stopped()) return {};
   SearchNode* const nodes[2] = {&level.left, &level.right};
   Evaluation evaluation;
   double bounds[2] = {std::max(candidate.at.left, LeafCountBound(level.left, depth - 1)),
@@ -126,7 +128,8 @@ SearchTree SubtreeSolver::Build(const SearchNode& node, int depth,
                                 const SubtreeSolution& solution) {
   if (solution.feature < 0) return SearchTree::Leaf();
   SearchNode sides[2];
-  SearchNode::Split(node, solution.feature, solution.place + 1, sides[0], sides[1]);
+  SearchNode::Split(node, solution.feature, solution.place + 1, sides[0], sides[1], &stop_);
+  if (stop_.stopped()) return SearchTree::Leaf();
   SearchTree children[2];
   for (int side = 0; side < 2; ++side) {
     children[side] = depth == 1
