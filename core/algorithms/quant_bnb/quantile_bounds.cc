@@ -40,6 +40,11 @@ int RowsUpTo(const SearchNode& node, int index, uint32_t rank) {
   return static_cast<int>(end - order.begin());
 }
 
+void CutScanner::Assign(const SearchNode& node) {
+  node_ = &node;
+  scanner_.Assign(node);
+}
+
 bool PairEvaluator::Evaluate(const SearchNode& node, std::span<const PairState> states,
                              std::span<const CutPlan> plans, std::vector<PairBounds>& bounds) {
   bounds.assign(states.size(), PairBounds());
@@ -58,19 +63,18 @@ bool PairEvaluator::Evaluate(const SearchNode& node, std::span<const PairState> 
 }
 
 WorkCounters PairEvaluator::TakeCounters() {
-  counters_.batches += gaps_.TakeBatches();
+  counters_.batches += scanner_.TakeBatches() + gaps_.TakeBatches();
   return std::exchange(counters_, WorkCounters());
 }
 
 // States of one feature, as many as one batch of scans can serve.
 size_t PairEvaluator::BlockEnd(std::span<const PairState> states, std::span<const CutPlan> plans,
                                size_t begin) const {
-  const size_t room = static_cast<size_t>(scanner_.max_groups()) * kLanes;
   size_t cuts = 0;
   size_t end = begin;
   while (end < states.size() && states[end].feature == states[begin].feature) {
     cuts += plans[end].cuts.size();
-    if (end > begin && cuts > room) break;
+    if (end > begin && cuts > scanner_.room()) break;
     ++end;
   }
   return end;
@@ -119,46 +123,29 @@ void PairEvaluator::PlaceRequests(const SearchNode& node, int index,
   places_.erase(std::unique(places_.begin(), places_.end()), places_.end());
   for (Request& request : requests_) {
     const auto lane = std::lower_bound(places_.begin(), places_.end(), place_of(request));
-    request.lane = static_cast<int>(lane - places_.begin());
+    request.lane = static_cast<size_t>(lane - places_.begin());
   }
 }
 
 bool PairEvaluator::ScanPlaces(const SearchNode& node, int index,
                                std::span<const PairState> states) {
-  const size_t per_batch = static_cast<size_t>(scanner_.max_groups()) * kLanes;
-  SideLosses losses[kMaxGroups];
-  for (size_t begin = 0; begin < places_.size(); begin += per_batch) {
-    std::vector<ThresholdGroup> groups;
-    for (size_t at = begin; at < std::min(begin + per_batch, places_.size()); at += kLanes) {
-      const size_t lanes = std::min<size_t>(kLanes, places_.size() - at);
-      groups.push_back({index, std::span(places_).subspan(at, lanes)});
-    }
-    scanner_.Prepare(groups);
-    ++counters_.batches;
-    for (int feature = 0; feature < problem_.feature_count(); ++feature) {
-      const bool wanted = std::any_of(states.begin(), states.end(), [&](const PairState& state) {
-        return state.left.contains(feature) || state.right.contains(feature);
-      });
-      if (!wanted) continue;
-      if (course_.Ask()) return false;
-      const int scanned = IndexOf(node, feature);
-      if (scanned >= 0) scanner_.ScanFeature(scanned, scratch_, losses);
-      for (size_t g = 0; g < groups.size(); ++g) {
-        if (scanned < 0) scanner_.LeafLosses(static_cast<int>(g), losses[g]);
-        Scatter(states, feature, static_cast<int>(begin + g * kLanes),
-                static_cast<int>(groups[g].places.size()), losses[g], node.row_count());
-      }
-    }
-  }
-  return true;
+  const auto wanted = [&](int feature) {
+    return std::any_of(states.begin(), states.end(), [&](const PairState& state) {
+      return state.left.contains(feature) || state.right.contains(feature);
+    });
+  };
+  return scanner_.Scan(index, places_, wanted, [&](int feature, const CutScanner::Lanes& lanes) {
+    Scatter(states, feature, lanes, node.row_count());
+  });
 }
 
 // Hands the losses by one child feature to the cuts whose lanes these are.
-void PairEvaluator::Scatter(std::span<const PairState> states, int feature, int first_lane,
-                            int lanes, const SideLosses& losses, int row_count) {
+void PairEvaluator::Scatter(std::span<const PairState> states, int feature,
+                            const CutScanner::Lanes& lanes, int row_count) {
+  const SideLosses& losses = lanes.losses;
   for (const Request& request : requests_) {
-    const int lane = request.lane - first_lane;
-    if (lane < 0 || lane >= lanes) continue;
+    if (request.lane < lanes.first || request.lane >= lanes.first + lanes.count) continue;
+    const size_t lane = request.lane - lanes.first;
     const PairState& state = states[request.state];
     Values& values = values_[request.state];
     const size_t at = At(request.cut, feature);

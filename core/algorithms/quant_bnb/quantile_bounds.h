@@ -1,6 +1,7 @@
 // The lower bounds of Quant-BnB for the states of a node, and the trees that come with them.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <utility>
@@ -42,11 +43,42 @@ struct PairBounds {
   PairTree achieved;
 };
 
+// Scans the cuts of one feature of a node, batch by batch.
+class CutScanner {
+ public:
+  explicit CutScanner(SearchCourse& course) : course_(course) {}
+
+  // The node of the scans to come; it outlives them.
+  void Assign(const SearchNode& node);
+  // Cuts that one batch can serve.
+  size_t room() const { return static_cast<size_t>(scanner_.max_groups()) * kLanes; }
+  // The losses of one child feature at neighbouring places: lane i is place number `first` + i.
+  struct Lanes {
+    size_t first;
+    size_t count;
+    const SideLosses& losses;
+    bool constant;  // the node has one value of the child feature: all sides are leaves
+  };
+  // Calls `visit(child feature, lanes)` for the places, ascending, of feature number `index` and
+  // all child features for which `wanted` holds. False: the course says stop.
+  template <typename Wanted, typename Visit>
+  bool Scan(int index, std::span<const int> places, Wanted wanted, Visit visit);
+  // Batches since the last call.
+  int64_t TakeBatches() { return std::exchange(batches_, 0); }
+
+ private:
+  SearchCourse& course_;
+  const SearchNode* node_ = nullptr;
+  StumpScanner scanner_;
+  AlignedBytes scratch_;
+  int64_t batches_ = 0;
+};
+
 // The gap term of W1 and W2: what the samples inside a part cost at least once they are put back.
 class GapBounds {
  public:
   GapBounds(const QuantileOptions& options, SearchCourse& course)
-      : options_(options), course_(course) {}
+      : options_(options), scanner_(course) {}
 
   // A lower bound, without penalties, of what the rows of `node` with ranks in (cuts[below],
   // cuts[above]] add for each pair of features, [left][right] row-major; all 0 where there is
@@ -54,7 +86,7 @@ class GapBounds {
   bool Add(const SearchNode& node, const PairState& state, const CutPlan& plan, const CutPart& part,
            std::vector<double>& gaps);
   // Batches of scans since the last call.
-  int64_t TakeBatches() { return std::exchange(batches_, 0); }
+  int64_t TakeBatches() { return scanner_.TakeBatches(); }
 
  private:
   // Losses at cuts of the inside, [cut][feature of the set].
@@ -68,18 +100,15 @@ class GapBounds {
   const SearchNode* TakeInside(const SearchNode& node, int feature, uint32_t below, uint32_t above);
   std::vector<int> InsideCuts(const SearchNode& inside, int index, int node_rows) const;
   bool Scan(const SearchNode& inside, int index, std::span<const int> places);
-  void Fill(const SideLosses& losses, int feature, double paid, size_t first, size_t lanes);
+  void Fill(int feature, const CutScanner::Lanes& lanes, double penalty);
   void Lower(const double* left, const double* right, std::vector<double>& gaps) const;
 
   const QuantileOptions& options_;
-  SearchCourse& course_;
+  CutScanner scanner_;
   SearchNode below_;
   SearchNode inside_;
   SearchNode rest_;
-  StumpScanner scanner_;
-  AlignedBytes scratch_;
   SideTable sides_[2];
-  int64_t batches_ = 0;
 };
 
 // Evaluates states at nodes; W0 of the paper's section on bounds, with the gap terms where asked.
@@ -87,7 +116,7 @@ class GapBounds {
 class PairEvaluator {
  public:
   PairEvaluator(const SearchProblem& problem, const QuantileOptions& options, SearchCourse& course)
-      : problem_(problem), course_(course), options_(options), gaps_(options, course) {}
+      : problem_(problem), options_(options), scanner_(course), gaps_(options, course) {}
 
   // `states`, by feature and rank, and their plans; the ranks of a plan need not all occur in the
   // node. False when the course says stop: the answer is void.
@@ -103,7 +132,7 @@ class PairEvaluator {
     size_t state = 0;  // within the block
     size_t cut = 0;
     int rows_below = 0;  // rows of the node on the left
-    int lane = 0;        // of the block's places
+    size_t lane = 0;     // of the block's places
   };
   // Losses of one state at its cuts, [side][cut][feature].
   struct Values {
@@ -118,8 +147,8 @@ class PairEvaluator {
   void PlaceRequests(const SearchNode& node, int index, std::span<const PairState> states,
                      std::span<const CutPlan> plans);
   bool ScanPlaces(const SearchNode& node, int index, std::span<const PairState> states);
-  void Scatter(std::span<const PairState> states, int feature, int first_lane, int lanes,
-               const SideLosses& losses, int row_count);
+  void Scatter(std::span<const PairState> states, int feature, const CutScanner::Lanes& lanes,
+               int row_count);
   bool Summarise(const SearchNode& node, const PairState& state, const CutPlan& plan,
                  const Values& values, PairBounds& bounds);
   void FindAchieved(const PairState& state, const CutPlan& plan, const Values& values,
@@ -129,11 +158,9 @@ class PairEvaluator {
   }
 
   const SearchProblem& problem_;
-  SearchCourse& course_;
   const QuantileOptions& options_;
+  CutScanner scanner_;
   GapBounds gaps_;
-  StumpScanner scanner_;
-  AlignedBytes scratch_;
   std::vector<Request> requests_;
   std::vector<int> places_;
   std::vector<Values> values_;
@@ -145,5 +172,29 @@ class PairEvaluator {
 int IndexOf(const SearchNode& node, int feature);
 // Rows of the node, in the order of feature number `index`, whose rank is <= `rank`.
 int RowsUpTo(const SearchNode& node, int index, uint32_t rank);
+
+template <typename Wanted, typename Visit>
+bool CutScanner::Scan(int index, std::span<const int> places, Wanted wanted, Visit visit) {
+  SideLosses losses[kMaxGroups];
+  for (size_t begin = 0; begin < places.size(); begin += room()) {
+    std::vector<ThresholdGroup> groups;
+    for (size_t at = begin; at < std::min(begin + room(), places.size()); at += kLanes) {
+      groups.push_back({index, places.subspan(at, std::min<size_t>(kLanes, places.size() - at))});
+    }
+    scanner_.Prepare(groups);
+    ++batches_;
+    for (int feature = 0; feature < node_->problem().feature_count(); ++feature) {
+      if (!wanted(feature)) continue;
+      if (course_.Ask()) return false;
+      const int scanned = IndexOf(*node_, feature);
+      if (scanned >= 0) scanner_.ScanFeature(scanned, scratch_, losses);
+      for (size_t g = 0; g < groups.size(); ++g) {
+        if (scanned < 0) scanner_.LeafLosses(static_cast<int>(g), losses[g]);
+        visit(feature, Lanes{begin + g * kLanes, groups[g].places.size(), losses[g], scanned < 0});
+      }
+    }
+  }
+  return true;
+}
 
 }  // namespace trainyard::quant_bnb

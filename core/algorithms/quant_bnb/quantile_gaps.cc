@@ -103,48 +103,30 @@ std::vector<int> GapBounds::InsideCuts(const SearchNode& inside, int index, int 
 
 bool GapBounds::Scan(const SearchNode& inside, int index, std::span<const int> places) {
   for (SideTable& side : sides_) side.losses.assign(places.size() * side.features.size(), 0);
+  const auto wanted = [&](int feature) {
+    return std::any_of(sides_, sides_ + 2, [&](const SideTable& side) {
+      return std::binary_search(side.features.begin(), side.features.end(), feature);
+    });
+  };
   scanner_.Assign(inside);
-  const size_t per_batch = static_cast<size_t>(scanner_.max_groups()) * kLanes;
-  SideLosses losses[kMaxGroups];
-  for (size_t begin = 0; begin < places.size(); begin += per_batch) {
-    std::vector<ThresholdGroup> groups;
-    for (size_t at = begin; at < std::min(begin + per_batch, places.size()); at += kLanes) {
-      groups.push_back({index, places.subspan(at, std::min<size_t>(kLanes, places.size() - at))});
-    }
-    scanner_.Prepare(groups);
-    ++batches_;
-    for (int feature = 0; feature < inside.problem().feature_count(); ++feature) {
-      const bool wanted = std::any_of(sides_, sides_ + 2, [&](const SideTable& side) {
-        return std::binary_search(side.features.begin(), side.features.end(), feature);
-      });
-      if (!wanted) continue;
-      if (course_.Ask()) return false;
-      const int scanned = IndexOf(inside, feature);
-      if (scanned >= 0) scanner_.ScanFeature(scanned, scratch_, losses);
-      for (size_t g = 0; g < groups.size(); ++g) {
-        if (scanned < 0) scanner_.LeafLosses(static_cast<int>(g), losses[g]);
-        // A split was paid for at most.
-        const double paid = scanned < 0 ? 0 : inside.problem().split_penalty();
-        Fill(losses[g], feature, paid, begin + g * kLanes, groups[g].places.size());
-      }
-    }
-  }
-  return true;
+  return scanner_.Scan(index, places, wanted, [&](int feature, const CutScanner::Lanes& lanes) {
+    Fill(feature, lanes, inside.problem().split_penalty());
+  });
 }
 
 // Notes the losses without penalty. The last place of all has all rows on its left.
-void GapBounds::Fill(const SideLosses& losses, int feature, double paid, size_t first,
-                     size_t lanes) {
+void GapBounds::Fill(int feature, const CutScanner::Lanes& lanes, double penalty) {
+  const double paid = lanes.constant ? 0 : penalty;  // for one split at most
   for (int side = 0; side < 2; ++side) {
     SideTable& table = sides_[side];
     const auto found = std::lower_bound(table.features.begin(), table.features.end(), feature);
     if (found == table.features.end() || *found != feature) continue;
     const size_t width = table.features.size();
     const size_t column = static_cast<size_t>(found - table.features.begin());
-    for (size_t lane = 0; lane < lanes; ++lane) {
-      const size_t cut = first + lane;
+    for (size_t lane = 0; lane < lanes.count; ++lane) {
+      const size_t cut = lanes.first + lane;
       const bool last = (cut + 1) * width == table.losses.size();
-      const double loss = losses.relaxed[last ? 0 : side][lane];
+      const double loss = lanes.losses.relaxed[last ? 0 : side][lane];
       table.losses[cut * width + column] = std::max(loss - paid, 0.0);
     }
   }
