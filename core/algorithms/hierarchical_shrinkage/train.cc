@@ -6,6 +6,7 @@
 #include <memory>
 #include <numeric>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,8 +18,9 @@
 #include "core/algorithms/hierarchical_shrinkage/progress.h"
 #include "core/algorithms/hierarchical_shrinkage/stability.h"
 #include "core/algorithms/hierarchical_shrinkage/strength.h"
-#include "core/algorithms/hierarchical_shrinkage/tree_texts.h"
 #include "core/algorithms/table_learning.h"
+#include "core/algorithms/tree_metrics.h"
+#include "core/algorithms/tree_texts.h"
 #include "core/base/status.h"
 #include "core/trees/tree_model_files.h"
 #include "core/trees/tree_proto.h"
@@ -214,7 +216,12 @@ class Trainer {
 
   absl::StatusOr<Metrics> Measure(const TreePredictor& predictor,
                                   const std::vector<int64_t>& rows) {
-    return MeasureRows(predictor, data_.features, data_, rows, pool_, check());
+    std::span<const double> costs;
+    if (base_.has_value()) {
+      const auto& own = base_->stored.model.costs();
+      costs = {own.data(), static_cast<size_t>(own.size())};
+    }
+    return MeasureRows(predictor, data_.features, data_, rows, costs, pool_, check());
   }
 
   // The column as the model needs it: with all of its levels.
