@@ -30,8 +30,8 @@ struct OptimalTreeInput {
   int outputs = 1;
   // Row weights, finite and >= 0, at least one > 0; empty for 1.
   std::span<const double> weights;
-  // Classification: [true class][predicted class] row-major, >= 0, with a zero diagonal. Empty for 1
-  // off the diagonal.
+  // Classification: [true class][predicted class] row-major, >= 0, with a zero diagonal. Empty for
+  // 1 off the diagonal.
   std::span<const double> costs;
 
   bool classification() const { return !classes.empty(); }
@@ -57,8 +57,8 @@ struct SearchProgress {
 struct SearchHooks {
   // Not OK: the search stops and returns this status. Called from any thread, every 10 ms or less.
   std::function<absl::Status()> check;
-  // Called from the searching thread, at every better tree and twice a second. `better` is null where
-  // the tree is the one of the report before.
+  // Called from the searching thread, at every better tree and twice a second. `better` is null
+  // where the tree is the one of the report before.
   std::function<void(const SearchProgress& progress, const Tree* better)> report;
   // Called every few seconds with a state that a later search on the same input and options can go
   // on from. Its status, when not OK, ends the search.
@@ -69,8 +69,8 @@ struct SearchHooks {
 
 struct OptimalTree {
   v1::QuantBnbReport::Status status = v1::QuantBnbReport::STATUS_UNSPECIFIED;
-  // Values are class shares, or means; a row goes left where its value is <= the threshold. In every
-  // leaf the class of least cost, the lowest among equals, is the prediction (LeafClass).
+  // Values are class shares, or means; a row goes left where its value is <= the threshold. In
+  // every leaf the class of least cost, the lowest among equals, is the prediction (LeafClass).
   Tree tree;
   SearchProgress progress;
   // Losses that differ by no more count as equal.
@@ -81,8 +81,8 @@ struct OptimalTree {
 
 // Finds a tree that minimises the loss of `spec` (see QuantBnbSpec), whose fields all have values.
 // `warm_start` may be null, or a tree on the same features whose structure the search starts from.
-// The tree is the same for any number of threads where spec.deterministic() is set. INVALID_ARGUMENT
-// for missing values where they are to be refused; else the status of a hook.
+// The tree is the same for any number of threads where spec.deterministic() is set.
+// INVALID_ARGUMENT for missing values where they are to be refused; else the status of a hook.
 absl::StatusOr<OptimalTree> FindOptimalTree(const OptimalTreeInput& input,
                                             const v1::QuantBnbSpec& spec, const Tree* warm_start,
                                             ThreadPool& pool, const SearchHooks& hooks);
