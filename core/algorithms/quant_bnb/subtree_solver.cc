@@ -1,0 +1,126 @@
+#include "core/algorithms/quant_bnb/subtree_solver.h"
+
+#include <algorithm>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "core/algorithms/quant_bnb/stump.h"
+
+namespace trainyard::quant_bnb {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+}  // namespace
+
+const WorkCounters& SubtreeSolver::counters() const {
+  counters_ = pairs_.counters();
+  counters_.subproblems += deep_subproblems_;
+  return counters_;
+}
+
+SubtreeSolver::Level& SubtreeSolver::LevelOf(int depth) {
+  const size_t at = static_cast<size_t>(depth);
+  if (levels_.size() <= at) levels_.resize(at + 1);
+  if (levels_[at] == nullptr) levels_[at] = std::make_unique<Level>(rules_.bounds);
+  return *levels_[at];
+}
+
+SubtreeSolution SubtreeSolver::Solve(const SearchNode& node, int depth, double budget,
+                                     ThreadPool* pool) {
+  if (depth == 1) return SolveStump(node, budget);
+  if (depth == 2) return pairs_.Solve(node, budget, pool);
+  return SolveDeep(node, depth, budget);
+}
+
+SubtreeSolution SubtreeSolver::SolveStump(const SearchNode& node, double budget) {
+  ++deep_subproblems_;
+  const Stump stump = BestStump(node, node.problem().min_samples_leaf());
+  const Stump relaxed = node.problem().min_samples_leaf() > 1 ? BestStump(node, 1) : stump;
+  if (stump.loss >= budget) return {kInfinity, -1, 0, relaxed.loss};
+  return {stump.loss, stump.feature, stump.place, relaxed.loss};
+}
+
+SubtreeSolution SubtreeSolver::SolveDeep(const SearchNode& node, int depth, double budget) {
+  ++deep_subproblems_;
+  const double penalty = node.problem().split_penalty();
+  SubtreeSolution solution{kInfinity, -1, 0, node.leaf_loss()};
+  double limit = budget;
+  if (node.sample_count() >= node.problem().min_samples_leaf() && node.leaf_loss() < budget) {
+    solution.loss = limit = node.leaf_loss();
+  }
+  if (node.leaf_loss() <= penalty) return solution;
+  ThresholdFrontier& frontier = LevelOf(depth).frontier;
+  frontier.Assign(node);
+  while (!stop_.Ask()) {
+    solution.bound = std::min(solution.bound, frontier.Exclude(limit - tolerance_));
+    const std::vector<Candidate> next = frontier.Choose(1);
+    if (next.empty()) break;
+    const Candidate& candidate = next.front();
+    const Evaluation found = Evaluate(node, candidate, depth, limit);
+    frontier.Add(candidate, found.left_bound, found.right_bound);
+    solution.bound = std::min(solution.bound, found.left_bound + found.right_bound + penalty);
+    if (found.loss + penalty >= limit) continue;
+    limit = found.loss + penalty;
+    solution = {limit, candidate.feature, candidate.place, solution.bound};
+  }
+  return solution;
+}
+
+// At most 2^depth classes can be right.
+double SubtreeSolver::LeafCountBound(const SearchNode& node, int depth) const {
+  if (!rules_.leaf_count || !node.problem().classification() || !node.problem().costs().empty()) {
+    return 0;
+  }
+  const size_t leaves = size_t{1} << depth;
+  std::vector<double> weights(node.class_weights().begin(), node.class_weights().end());
+  if (weights.size() <= leaves) return 0;
+  std::nth_element(weights.begin(), weights.begin() + static_cast<ptrdiff_t>(leaves), weights.end(),
+                   std::greater<>());
+  double rest = 0;
+  for (size_t i = leaves; i < weights.size(); ++i) rest += weights[i];
+  return rest;
+}
+
+Evaluation SubtreeSolver::Evaluate(const SearchNode& node, const Candidate& candidate, int depth,
+                                   double limit) {
+  Level& level = LevelOf(depth);
+  SearchNode::Split(node, candidate.feature, candidate.place + 1, level.left, level.right);
+  SearchNode* const nodes[2] = {&level.left, &level.right};
+  double bounds[2] = {std::max(candidate.left, LeafCountBound(level.left, depth - 1)),
+                      std::max(candidate.right, LeafCountBound(level.right, depth - 1))};
+  double losses[2] = {kInfinity, kInfinity};
+  // What the children may cost together. More is asked for, so that a failure excludes neighbours
+  // too.
+  const double allowed =
+      rules_.budget ? limit - node.problem().split_penalty() + candidate.reach : kInfinity;
+  const int larger = level.left.row_count() >= level.right.row_count() ? 0 : 1;
+  for (const int child : {larger, 1 - larger}) {
+    const double other = bounds[1 - child];
+    if (bounds[child] + other >= allowed) break;
+    const SubtreeSolution solution = Solve(*nodes[child], depth - 1, allowed - other);
+    bounds[child] = std::max(bounds[child], solution.bound);
+    losses[child] = solution.loss;
+  }
+  return {losses[0] + losses[1], bounds[0], bounds[1]};
+}
+
+SearchTree SubtreeSolver::Build(const SearchNode& node, int depth,
+                                const SubtreeSolution& solution) {
+  if (solution.feature < 0) return SearchTree::Leaf();
+  SearchNode sides[2];
+  SearchNode::Split(node, solution.feature, solution.place + 1, sides[0], sides[1]);
+  SearchTree children[2];
+  for (int side = 0; side < 2; ++side) {
+    children[side] = depth == 1
+                         ? SearchTree::Leaf()
+                         : Build(sides[side], depth - 1, Solve(sides[side], depth - 1, kInfinity));
+  }
+  return SearchTree::Join(node.features()[static_cast<size_t>(solution.feature)],
+                          node.RankAt(solution.feature, solution.place), children[0], children[1]);
+}
+
+}  // namespace trainyard::quant_bnb

@@ -1,0 +1,66 @@
+// Optimal trees of any depth, by recursion down to two levels.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "core/algorithms/quant_bnb/pair_solver.h"
+#include "core/algorithms/quant_bnb/search_node.h"
+#include "core/algorithms/quant_bnb/threshold_frontier.h"
+#include "core/trees/stop_token.h"
+#include "core/trees/thread_pool.h"
+
+namespace trainyard::quant_bnb {
+
+// What the children of a threshold cost. Losses without the penalty of the split itself.
+struct Evaluation {
+  // Sum of the losses of trees found; infinite where the budget did not allow for any.
+  double loss = 0;
+  // Lower bounds of each child's loss, whatever the size of its leaves.
+  double left_bound = 0;
+  double right_bound = 0;
+};
+
+// Solves nodes one after another on the calling thread, with memory kept from call to call. When
+// the token stops the search, answers are void.
+class SubtreeSolver {
+ public:
+  SubtreeSolver(const SearchRules& rules, double tolerance, StopToken& stop)
+      : rules_(rules), tolerance_(tolerance), stop_(stop), pairs_(rules, tolerance, stop) {}
+
+  // Looks for trees of at most `depth` levels with a loss below `budget`. Depth 2 scans on `pool`
+  // where that is not null.
+  SubtreeSolution Solve(const SearchNode& node, int depth, double budget,
+                        ThreadPool* pool = nullptr);
+  // The children of a threshold at a node whose tree may have `depth` levels. Trees of interest
+  // have a loss below `limit`, the penalty of the split included.
+  Evaluation Evaluate(const SearchNode& node, const Candidate& candidate, int depth, double limit);
+  // The tree of a solution of Solve. Solves the children again.
+  SearchTree Build(const SearchNode& node, int depth, const SubtreeSolution& solution);
+
+  // Of all calls so far.
+  const WorkCounters& counters() const;
+
+ private:
+  // What a level of the recursion works in.
+  struct Level {
+    explicit Level(const BoundRules& rules) : frontier(rules) {}
+    SearchNode left;
+    SearchNode right;
+    ThresholdFrontier frontier;
+  };
+  Level& LevelOf(int depth);
+  SubtreeSolution SolveStump(const SearchNode& node, double budget);
+  SubtreeSolution SolveDeep(const SearchNode& node, int depth, double budget);
+  double LeafCountBound(const SearchNode& node, int depth) const;
+
+  const SearchRules rules_;
+  const double tolerance_;
+  StopToken& stop_;
+  PairSolver pairs_;
+  std::vector<std::unique_ptr<Level>> levels_;
+  int64_t deep_subproblems_ = 0;
+  mutable WorkCounters counters_;
+};
+
+}  // namespace trainyard::quant_bnb
