@@ -15,128 +15,264 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 WorkCounters& WorkCounters::operator+=(const WorkCounters& other) {
   subproblems += other.subproblems;
+  thresholds += other.thresholds;
   batches += other.batches;
   pruned += other.pruned;
   screened_features += other.screened_features;
   return *this;
 }
 
-void PairSolver::Begin(const SearchNode& node, double budget) {
-  ++counters_.subproblems;
-  solution_ = {kInfinity, -1, 0, node.leaf_loss()};
-  solution_limit_ = budget;
-  if (node.sample_count() >= node.problem().min_samples_leaf() && node.leaf_loss() < budget) {
-    solution_.loss = node.leaf_loss();
-    solution_limit_ = node.leaf_loss();
-  }
-  cursor_ = 0;
-  listed_.assign(static_cast<size_t>(node.feature_count()), false);
-  if (lists_.size() < listed_.size()) lists_.resize(listed_.size());
-}
-
-SubtreeSolution PairSolver::Solve(const SearchNode& node, double budget, ThreadPool* pool) {
-  Begin(node, budget);
-  // Every split costs the penalty.
-  if (node.leaf_loss() <= node.problem().split_penalty()) return solution_;
-  scanner_.Assign(node);
-  costs_.Assign(node);
-  while (NextBatch(node)) {
-    ScanBatch(node, pool);
-    if (stop_.stopped()) break;
-    for (int g = 0; g < static_cast<int>(batch_.groups.size()); ++g) Absorb(node, g);
+SubtreeSolution PairSolver::Solve(const SearchNode& node, double budget, const KnownCuts& known,
+                                  ThreadPool* pool) {
+  Begin(node, budget, known);
+  while (Step(pool)) {
   }
   return solution_;
 }
 
-void PairSolver::AddGroup(const SearchNode&, int feature, std::span<const int> thresholds) {
-  const size_t g = batch_.groups.size();
-  const ThresholdList& list = lists_[static_cast<size_t>(feature)];
-  batch_.thresholds[g].assign(thresholds.begin(), thresholds.end());
-  batch_.places[g].clear();
-  for (const int threshold : thresholds) batch_.places[g].push_back(list.place(threshold));
-  batch_.groups.push_back({feature, batch_.places[g]});
-}
-
-// Takes features in turn until the batch is full.
-bool PairSolver::NextBatch(const SearchNode& node) {
-  const double penalty = node.problem().split_penalty();
-  const size_t features = listed_.size();
-  const size_t most = static_cast<size_t>(scanner_.max_groups());
-  batch_.groups.clear();
-  for (size_t tried = 0; tried < features && batch_.groups.size() < most; ++tried) {
-    const size_t f = cursor_++ % features;
-    ThresholdList& list = lists_[f];
-    if (!listed_[f]) {
-      list.Assign(node, static_cast<int>(f), costs_);
-      listed_[f] = true;
-    }
-    if (list.alive().empty()) continue;
-    const size_t before = list.alive().size();
-    solution_.bound = std::min(solution_.bound, list.Exclude(Limit(), penalty, rules_.bounds));
-    counters_.pruned += static_cast<int64_t>(before - list.alive().size());
-    if (list.alive().empty()) continue;
-    list.Choose(kLanes, chosen_);
-    AddGroup(node, static_cast<int>(f), chosen_);
+bool PairSolver::Step(ThreadPool* pool) {
+  // Every split costs the penalty.
+  if (node_->leaf_loss() <= penalty_) return false;
+  if (!NextBatch()) {
+    for (const double bound : bounds_) solution_.bound = std::min(solution_.bound, bound);
+    return false;
   }
-  if (batch_.groups.empty()) return false;
-  if (batch_.groups.size() == 1 && most > 1) {
-    // One feature is left: it gets the whole batch.
-    const int feature = batch_.groups[0].feature;
-    lists_[static_cast<size_t>(feature)].Choose(kMaxGroups * kLanes, chosen_);
-    batch_.groups.clear();
-    for (size_t at = 0; at < chosen_.size(); at += kLanes) {
-      const size_t count = std::min<size_t>(kLanes, chosen_.size() - at);
-      AddGroup(node, feature, std::span<const int>(chosen_).subspan(at, count));
-    }
-  }
+  ScanBatch(pool);
+  if (stop_.stopped()) return false;
+  for (size_t g = 0; g < group_count_; ++g) Absorb(g);
   return true;
 }
 
-void PairSolver::ScanBatch(const SearchNode& node, ThreadPool* pool) {
-  ++counters_.batches;
-  scanner_.Prepare(batch_.groups);
-  const size_t features = listed_.size();
-  losses_.resize(features * kMaxGroups);
-  const size_t threads = pool == nullptr ? 1 : static_cast<size_t>(pool->threads());
-  if (scratch_.size() < threads) scratch_.resize(threads);
-  const auto scan = [&](int64_t f, int thread) {
-    if (stop_.Ask()) return;
-    scanner_.ScanFeature(static_cast<int>(f), scratch_[static_cast<size_t>(thread)],
-                         &losses_[static_cast<size_t>(f) * kMaxGroups]);
-  };
-  if (pool != nullptr) {
-    pool->Run(static_cast<int64_t>(features), scan);
-  } else {
-    for (size_t f = 0; f < features; ++f) scan(static_cast<int64_t>(f), 0);
+int64_t PairSolver::alive() const {
+  int64_t alive = 0;
+  for (size_t f = 0; f < features_; ++f) {
+    if (open_[f] == 0) continue;
+    alive += listed_[f] != 0 ? lists_[f].alive() : node_->row_count() - 1;
   }
-  (void)node;
+  return alive;
 }
 
-void PairSolver::Absorb(const SearchNode& node, int g) {
-  const double penalty = node.problem().split_penalty();
-  const ThresholdGroup& group = batch_.groups[static_cast<size_t>(g)];
-  anchors_.clear();
-  for (size_t lane = 0; lane < group.places.size(); ++lane) {
-    double relaxed[2] = {kInfinity, kInfinity};
+double PairSolver::LeastBound() const {
+  double least = kInfinity;
+  for (size_t f = 0; f < features_; ++f) {
+    if (open_[f] == 0) continue;
+    if (listed_[f] == 0) return penalty_;
+    least = std::min(least, lists_[f].LeastBound(penalty_, rules_.bounds));
+  }
+  return least;
+}
+
+void PairSolver::Summarise(KnownCuts& found) const {
+  const size_t all = static_cast<size_t>(node_->problem().feature_count());
+  found.whole = std::max(whole_, solution_.bound);
+  found.begin.assign(all + 1, 0);
+  found.cuts.clear();
+  size_t own = 0;
+  for (size_t f = 0; f < all; ++f) {
+    found.begin[f] = static_cast<int32_t>(found.cuts.size());
+    if (own == features_ || node_->features()[own] != static_cast<int>(f)) continue;
+    if (listed_[own] != 0) {
+      lists_[own].AppendCuts(*node_, static_cast<int>(own), found.cuts);
+    }
+    ++own;
+  }
+  found.begin[all] = static_cast<int32_t>(found.cuts.size());
+}
+
+void PairSolver::Begin(const SearchNode& node, double budget, const KnownCuts& known) {
+  ++counters_.subproblems;
+  node_ = &node;
+  known_ = &known;
+  penalty_ = node.problem().split_penalty();
+  features_ = static_cast<size_t>(node.feature_count());
+  solution_ = {kInfinity, -1, 0, node.leaf_loss()};
+  limit_ = budget;
+  if (node.sample_count() >= node.problem().min_samples_leaf() && node.leaf_loss() < budget) {
+    solution_.loss = limit_ = node.leaf_loss();
+  }
+  // Where it is not known it is found out with the first batch.
+  whole_ = known.empty() ? -1 : known.whole;
+  profile_count_ = 0;
+  profiles_.clear();
+  NewProfile();  // kBeginTag: nothing on the left
+  NewProfile();  // kEndTag: nothing on the right
+  cursor_ = 0;
+  open_.assign(features_, 1);
+  listed_.assign(features_, 0);
+  bounds_.assign(features_, kInfinity);
+  if (lists_.size() < features_) lists_.resize(features_);
+  if (node.leaf_loss() <= penalty_) return;
+  scanner_.Assign(node);
+  costs_.Assign(node);
+}
+
+int PairSolver::NewProfile() {
+  profiles_.resize(profiles_.size() + 2 * features_);
+  return profile_count_++;
+}
+
+// Adds thresholds of the next feature in turn that has any; false where no other feature than that
+// of the first group has.
+bool PairSolver::TakeNext(int most) {
+  for (size_t tried = 0; tried < features_; ++tried) {
+    const size_t f = cursor_++ % features_;
+    if (open_[f] == 0) continue;
+    if (group_count_ > 0 && groups_[0].feature == static_cast<int>(f)) return false;
+    ThresholdList& list = lists_[f];
+    if (listed_[f] == 0) {
+      const bool known = known_->empty() && whole_ >= 0;
+      list.Assign(*node_, static_cast<int>(f), costs_, std::max(whole_, 0.0),
+                  known_->Of(node_->features()[f]), known ? kBeginTag : -1, known ? kEndTag : -1);
+      listed_[f] = 1;
+    }
+    const int64_t before = list.alive();
+    bounds_[f] = std::min(bounds_[f], list.Exclude(Cutoff(), penalty_, rules_.bounds));
+    counters_.pruned += before - list.alive();
+    if (list.alive() == 0) {
+      open_[f] = 0;
+      continue;
+    }
+    list.Choose(most, rules_.bounds, chosen_);
+    for (size_t at = 0; at < chosen_.size(); at += kLanes) {
+      const size_t count = std::min<size_t>(kLanes, chosen_.size() - at);
+      AddGroup(static_cast<int>(f), std::span<const AnchoredThreshold>(chosen_).subspan(at, count));
+    }
+    return true;
+  }
+  return false;
+}
+
+bool PairSolver::NextBatch() {
+  const size_t most = static_cast<size_t>(scanner_.max_groups());
+  group_count_ = 0;
+  if (whole_ < 0) {
+    // One lane of the first batch has all rows.
+    if (!TakeNext(kLanes - 1)) return false;
+    groups_[0].places.push_back(node_->row_count() - 1);
+    groups_[0].with_whole = true;
+  }
+  while (group_count_ < most) {
+    // A feature that is left alone gets the whole batch.
+    const bool alone = std::count(open_.begin(), open_.end(), 1) == 1;
+    const size_t groups = alone ? most - group_count_ : 1;
+    if (!TakeNext(kLanes * static_cast<int>(groups))) break;
+  }
+  return group_count_ > 0;
+}
+
+PairSolver::Group& PairSolver::AddGroup(int feature,
+                                        std::span<const AnchoredThreshold> thresholds) {
+  Group& group = groups_[group_count_++];
+  const ThresholdList& list = lists_[static_cast<size_t>(feature)];
+  group.feature = feature;
+  group.with_whole = false;
+  group.thresholds.assign(thresholds.begin(), thresholds.end());
+  group.places.clear();
+  for (const AnchoredThreshold& at : thresholds) group.places.push_back(list.place(at.threshold));
+  return group;
+}
+
+// A lower bound of what the best stump by a child feature costs on a side.
+double PairSolver::ChildBound(const AnchoredThreshold& at, int side, size_t child) const {
+  const Anchor& inside = side == 0 ? at.before : at.after;
+  const Anchor& outside = side == 0 ? at.after : at.before;
+  // What the best child feature costs there is the least that any costs.
+  double bound = side == 0 ? at.left : at.right;
+  if (inside.tag >= 0) bound = std::max(bound, Profile(inside.tag, side)[child]);
+  if (outside.tag >= 0) {
+    const double cost = side == 0 ? at.cost_after : at.cost_before;
+    bound = std::max(bound, Profile(outside.tag, side)[child] - cost);
+  }
+  return bound;
+}
+
+// Whether a child feature can be of use at a threshold of the group.
+bool PairSolver::Needs(const Group& group, size_t child) const {
+  const double cutoff = Cutoff() - penalty_;
+  return std::any_of(group.thresholds.begin(), group.thresholds.end(),
+                     [&](const AnchoredThreshold& at) {
+                       return ChildBound(at, 0, child) + at.right < cutoff ||
+                              ChildBound(at, 1, child) + at.left < cutoff;
+                     });
+}
+
+void PairSolver::ScanBatch(ThreadPool* pool) {
+  ++counters_.batches;
+  ThresholdGroup groups[kMaxGroups];
+  for (size_t g = 0; g < group_count_; ++g) groups[g] = {groups_[g].feature, groups_[g].places};
+  scanner_.Prepare({groups, group_count_});
+  scanned_.clear();
+  for (size_t child = 0; child < features_; ++child) {
+    bool needed = !rules_.screening || whole_ < 0;
+    for (size_t g = 0; g < group_count_ && !needed; ++g) needed = Needs(groups_[g], child);
+    if (needed) {
+      scanned_.push_back(static_cast<int>(child));
+    } else {
+      ++counters_.screened_features;
+    }
+  }
+  losses_.resize(scanned_.size() * kMaxGroups);
+  const size_t threads = pool == nullptr ? 1 : static_cast<size_t>(pool->threads());
+  if (scratch_.size() < threads) scratch_.resize(threads);
+  const auto scan = [&](int64_t i, int thread) {
+    if (stop_.Ask()) return;
+    const size_t at = static_cast<size_t>(i);
+    scanner_.ScanFeature(scanned_[at], scratch_[static_cast<size_t>(thread)],
+                         &losses_[at * kMaxGroups]);
+  };
+  if (pool != nullptr) {
+    pool->Run(static_cast<int64_t>(scanned_.size()), scan);
+  } else {
+    for (size_t i = 0; i < scanned_.size(); ++i) scan(static_cast<int64_t>(i), 0);
+  }
+}
+
+// The lane with all rows: the ends of every order are anchors with its losses.
+void PairSolver::AbsorbWhole(size_t g) {
+  const size_t lane = groups_[g].places.size() - 1;
+  whole_ = kInfinity;
+  for (size_t child = 0; child < features_; ++child) {
+    const double loss = losses_[child * kMaxGroups + g].relaxed[0][lane];
+    whole_ = std::min(whole_, loss);
+    Profile(kBeginTag, 1)[child] = loss;
+    Profile(kEndTag, 0)[child] = loss;
+  }
+}
+
+void PairSolver::Absorb(size_t g) {
+  const Group& group = groups_[g];
+  evaluated_.clear();
+  double& bound = bounds_[static_cast<size_t>(group.feature)];
+  for (size_t lane = 0; lane < group.thresholds.size(); ++lane) {
+    const AnchoredThreshold& at = group.thresholds[lane];
+    const int tag = NewProfile();
     double constrained[2] = {kInfinity, kInfinity};
-    for (size_t f = 0; f < listed_.size(); ++f) {
-      const SideLosses& losses = losses_[f * kMaxGroups + static_cast<size_t>(g)];
-      for (int side = 0; side < 2; ++side) {
-        relaxed[side] = std::min(relaxed[side], losses.relaxed[side][lane]);
+    for (int side = 0; side < 2; ++side) {
+      double* const profile = Profile(tag, side);
+      for (size_t child = 0; child < features_; ++child) {
+        profile[child] = ChildBound(at, side, child);
+      }
+      for (size_t i = 0; i < scanned_.size(); ++i) {
+        const SideLosses& losses = losses_[i * kMaxGroups + g];
+        profile[static_cast<size_t>(scanned_[i])] = losses.relaxed[side][lane];
         constrained[side] = std::min(constrained[side], losses.constrained[side][lane]);
       }
     }
-    anchors_.push_back({batch_.thresholds[g][lane], relaxed[0], relaxed[1]});
-    solution_.bound = std::min(solution_.bound, relaxed[0] + relaxed[1] + penalty);
-    const double loss = constrained[0] + constrained[1] + penalty;
-    if (loss < solution_limit_) {
-      solution_limit_ = loss;
+    const double left = *std::min_element(Profile(tag, 0), Profile(tag, 0) + features_);
+    const double right = *std::min_element(Profile(tag, 1), Profile(tag, 1) + features_);
+    evaluated_.push_back({at.threshold, {0, left, right, tag}});
+    bound = std::min(bound, left + right + penalty_);
+    const double loss = constrained[0] + constrained[1] + penalty_;
+    if (loss < limit_) {
+      limit_ = loss;
       solution_.loss = loss;
       solution_.feature = group.feature;
       solution_.place = group.places[lane];
     }
   }
-  lists_[static_cast<size_t>(group.feature)].Add(anchors_);
+  counters_.thresholds += static_cast<int64_t>(evaluated_.size());
+  lists_[static_cast<size_t>(group.feature)].Add(evaluated_);
+  if (group.with_whole) AbsorbWhole(g);
 }
 
 }  // namespace trainyard::quant_bnb

@@ -1,6 +1,5 @@
 #include "core/algorithms/quant_bnb/scan.h"
 
-#include <algorithm>
 #include <cstdint>
 
 namespace trainyard::quant_bnb {
@@ -30,7 +29,7 @@ int64_t BytesOf(ScanType type) {
 
 int64_t ScratchBytes(int rows, int groups, int class_count, ScanType type) {
   const int64_t lanes = BytesOf(type) * kLanes * groups * 2;
-  return lanes * (std::max(class_count, 1) + static_cast<int64_t>(rows) + 1);
+  return lanes * (2 * static_cast<int64_t>(class_count) + rows + 1);
 }
 
 const ScanFunctions& FastestScans() {

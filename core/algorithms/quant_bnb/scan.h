@@ -38,37 +38,40 @@ struct Scan {
   // More than two classes: the class of each row and their number.
   const uint16_t* classes;
   int class_count;
-  // ScanCosts: [true class][predicted class]; [group][side][predicted][lane]: cost in all.
+  // ScanCosts: [true class][predicted class]; [group][predicted][side][lane]: cost in all.
   const double* costs;
   const double* cost_totals;
 
-  // Regression: targets summed over a row times its weight, [row][output]; sums over all rows of a
-  // side [group][side][output][lane]; weights likewise [group][side][lane].
+  // Regression: targets summed over a row times its weight, [row][output]; means over all rows of a
+  // side [group][output][side][lane]; weights of all rows [group][side][lane]; and what the product
+  // of the weights of two leaves is above where neither is empty, likewise.
   const double* sums;
   int outputs;
-  const double* sum_totals;
+  const double* means;
   const double* weight_totals;
+  const double* least_products;
 
   // Room for ScratchBytes().
   void* scratch;
 
-  // [group][side][constrained][kind][lane]: the best over the splits at ends of values, none
+  // [group][constrained][kind][side][lane]: the best over the splits at ends of values, none
   // included; with counts also over those alone that leave min_count rows on either side
   // (constrained = 1). Binary: kind 0 and 1 are the greatest and the least of weight of class 0 -
   // weight of class 1 left of a split. Classes: kind 0 is the greatest weight of rows in the
-  // largest class of their leaf. Costs: the least cost. Regression: kind 0 / kind 1 is the greatest
-  // sum over leaves of (sum of targets)^2 / weight; constrained with kind 1 = 0 where there is no
-  // split.
+  // largest class of their leaf. Costs: the least cost. Regression: with u and v the weights of the
+  // two leaves and d the sum of the targets' distances from the side's mean in one of them, kind 0
+  // / kind 1 is the greatest (sum over outputs of d^2) / (u v), constrained with kind 0 < 0 where
+  // there is no split.
   double* best;
 };
 
 inline constexpr int kBestKinds = 2;
 
-// Index in Scan::best of lane 0.
-constexpr int BestIndex(int group, int side, int constrained, int kind) {
-  return (((group * 2 + side) * 2 + constrained) * kBestKinds + kind) * kLanes;
+// Index in Scan::best of side 0, lane 0.
+constexpr int BestIndex(int group, int constrained, int kind) {
+  return ((group * 2 + constrained) * kBestKinds + kind) * 2 * kLanes;
 }
-inline constexpr int kBestSize = kMaxGroups * 2 * 2 * kBestKinds * kLanes;
+inline constexpr int kBestSize = kMaxGroups * 2 * kBestKinds * 2 * kLanes;
 
 // The passes, by instruction set.
 struct ScanFunctions {

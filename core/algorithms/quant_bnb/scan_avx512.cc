@@ -1,5 +1,3 @@
-#include <new>
-
 #include "core/algorithms/quant_bnb/scan_functions.h"
 
 namespace trainyard::quant_bnb {

@@ -9,21 +9,22 @@
 
 namespace trainyard::quant_bnb::TRAINYARD_ISA {
 
+inline constexpr int kSpan = 2 * kLanes;  // both sides
 inline constexpr uint32_t kRow = (uint32_t{1} << 31) - 1;
 inline bool IsLast(uint32_t entry) { return static_cast<int32_t>(entry) < 0; }
 
 template <typename T>
-void StoreBest(const Scan& scan, int group, int side, int constrained, int kind, Lanes<T> lanes) {
-  alignas(64) T values[kLanes];
+void StoreBest(const Scan& scan, int group, int constrained, int kind, const Lanes<T>& lanes) {
+  alignas(64) T values[kSpan];
   lanes.Store(values);
-  double* const to = scan.best + BestIndex(group, side, constrained, kind);
-  for (int i = 0; i < kLanes; ++i) to[i] = static_cast<double>(values[i]);
+  double* const to = scan.best + BestIndex(group, constrained, kind);
+  for (int i = 0; i < kSpan; ++i) to[i] = static_cast<double>(values[i]);
 }
 
-// What a row adds to the lanes of a group on a side.
+// What a row adds to the lanes of a group.
 template <typename T, bool kWeighted>
-inline Lanes<T> Addend(const T* table, int code, int side, [[maybe_unused]] T weight) {
-  const Lanes<T> entry = Lanes<T>::Load(table + (code * 2 + side) * kLanes);
+inline Lanes<T> Addend(const T* table, int code, [[maybe_unused]] T weight) {
+  const Lanes<T> entry = Lanes<T>::Load(table + code * kSpan);
   if constexpr (kWeighted) {
     return entry & Lanes<T>::Of(weight);
   } else {
@@ -31,28 +32,31 @@ inline Lanes<T> Addend(const T* table, int code, int side, [[maybe_unused]] T we
   }
 }
 
-// Rows on either side of a split, and whether they are enough.
-template <typename T, int kGroups>
+// Given rows before a split, and whether they and those behind are enough.
+template <typename T>
 struct SplitSizes {
-  Lanes<T> counted[kGroups][2];
-  Lanes<T> total[kGroups][2];
+  Lanes<T> counted;
+  Lanes<T> total;
   Lanes<T> least;
 
-  explicit SplitSizes(const Scan& scan) : least(Lanes<T>::Of(static_cast<T>(scan.min_count))) {
-    const T* const totals = static_cast<const T*>(scan.count_totals);
-    for (int g = 0; g < kGroups; ++g) {
-      for (int side = 0; side < 2; ++side) {
-        counted[g][side] = Lanes<T>::Of(0);
-        total[g][side] = Lanes<T>::Load(totals + (g * 2 + side) * kLanes);
-      }
+  explicit SplitSizes(const Scan& scan)
+      : counted(Lanes<T>::Of(0)),
+        total(scan.counts == nullptr ? Lanes<T>::Of(0)
+                                     : Lanes<T>::Load(static_cast<const T*>(scan.count_totals))),
+        least(Lanes<T>::Of(static_cast<T>(scan.min_count))) {}
+
+  void Add(const Lanes<T>& mask, T count) { counted = counted + (mask & Lanes<T>::Of(count)); }
+
+  // `value` where they are, else `other`.
+  Lanes<T> Choose(const Lanes<T>& value, const Lanes<T>& other) const {
+    using R = Register<T>;
+    Lanes<T> chosen;
+    for (int i = 0; i < Lanes<T>::kRegisters; ++i) {
+      const auto enough = R::Both(R::AtLeast(counted.r[i], least.r[i]),
+                                  R::AtLeast(total.r[i] - counted.r[i], least.r[i]));
+      chosen.r[i] = R::Select(enough, value.r[i], other.r[i]);
     }
-  }
-  void Add(int g, int side, Lanes<T> mask, T count) {
-    counted[g][side] = counted[g][side] + (mask & Lanes<T>::Of(count));
-  }
-  Lanes<T> Enough(int g, int side) const {
-    return Lanes<T>::AtLeast(counted[g][side], least) &
-           Lanes<T>::AtLeast(total[g][side] - counted[g][side], least);
+    return chosen;
   }
 };
 
@@ -61,14 +65,10 @@ void ScanBinary(const Scan& scan) {
   using L = Lanes<T>;
   const T* const table = static_cast<const T*>(scan.table);
   const T* const weights = static_cast<const T*>(scan.weights);
-  L sum[kGroups][2];
-  L greatest[kGroups][2];
-  L least[kGroups][2];
-  for (int g = 0; g < kGroups; ++g) {
-    for (int side = 0; side < 2; ++side) {
-      sum[g][side] = greatest[g][side] = least[g][side] = L::Of(0);
-    }
-  }
+  L sum[kGroups];
+  L greatest[kGroups];
+  L least[kGroups];
+  for (int g = 0; g < kGroups; ++g) sum[g] = greatest[g] = least[g] = L::Of(0);
   for (int i = 0; i < scan.count; ++i) {
     const uint32_t entry = scan.order[i];
     const uint32_t row = entry & kRow;
@@ -76,23 +76,17 @@ void ScanBinary(const Scan& scan) {
     T weight = 0;
     if constexpr (kWeighted) weight = weights[row];
     for (int g = 0; g < kGroups; ++g) {
-      for (int side = 0; side < 2; ++side) {
-        sum[g][side] = sum[g][side] + Addend<T, kWeighted>(table, codes[g], side, weight);
-      }
+      sum[g] = sum[g] + Addend<T, kWeighted>(table, codes[g], weight);
     }
     if (!IsLast(entry)) continue;
     for (int g = 0; g < kGroups; ++g) {
-      for (int side = 0; side < 2; ++side) {
-        greatest[g][side] = L::Max(greatest[g][side], sum[g][side]);
-        least[g][side] = L::Min(least[g][side], sum[g][side]);
-      }
+      greatest[g] = L::Max(greatest[g], sum[g]);
+      least[g] = L::Min(least[g], sum[g]);
     }
   }
   for (int g = 0; g < kGroups; ++g) {
-    for (int side = 0; side < 2; ++side) {
-      StoreBest<T>(scan, g, side, 0, 0, greatest[g][side]);
-      StoreBest<T>(scan, g, side, 0, 1, least[g][side]);
-    }
+    StoreBest<T>(scan, g, 0, 0, greatest[g]);
+    StoreBest<T>(scan, g, 0, 1, least[g]);
   }
 }
 
@@ -102,38 +96,27 @@ void ScanBinaryWithCounts(const Scan& scan) {
   const T* const table = static_cast<const T*>(scan.table);
   const T* const weights = static_cast<const T*>(scan.weights);
   const T* const counts = static_cast<const T*>(scan.counts);
-  SplitSizes<T, 1> sizes(scan);
-  L sum[2];
-  L greatest[2][2];
-  L least[2][2];
-  for (int side = 0; side < 2; ++side) {
-    sum[side] = L::Of(0);
-    for (int constrained = 0; constrained < 2; ++constrained) {
-      greatest[side][constrained] = least[side][constrained] = L::Of(0);
-    }
-  }
+  SplitSizes<T> sizes(scan);
+  const L zero = L::Of(0);
+  L sum = zero;
+  L greatest[2] = {zero, zero};
+  L least[2] = {zero, zero};
   for (int i = 0; i < scan.count; ++i) {
     const uint32_t entry = scan.order[i];
     const uint32_t row = entry & kRow;
-    for (int side = 0; side < 2; ++side) {
-      const L mask = L::Load(table + (scan.codes[row] * 2 + side) * kLanes);
-      sum[side] = sum[side] + (mask & L::Of(weights[row]));
-      sizes.Add(0, side, mask, counts[row]);
-    }
+    const L mask = L::Load(table + scan.codes[row] * kSpan);
+    sum = sum + (mask & L::Of(weights[row]));
+    sizes.Add(mask, counts[row]);
     if (!IsLast(entry)) continue;
-    for (int side = 0; side < 2; ++side) {
-      greatest[side][0] = L::Max(greatest[side][0], sum[side]);
-      least[side][0] = L::Min(least[side][0], sum[side]);
-      const L allowed = sizes.Enough(0, side) & sum[side];
-      greatest[side][1] = L::Max(greatest[side][1], allowed);
-      least[side][1] = L::Min(least[side][1], allowed);
-    }
+    greatest[0] = L::Max(greatest[0], sum);
+    least[0] = L::Min(least[0], sum);
+    const L allowed = sizes.Choose(sum, zero);
+    greatest[1] = L::Max(greatest[1], allowed);
+    least[1] = L::Min(least[1], allowed);
   }
-  for (int side = 0; side < 2; ++side) {
-    for (int constrained = 0; constrained < 2; ++constrained) {
-      StoreBest<T>(scan, 0, side, constrained, 0, greatest[side][constrained]);
-      StoreBest<T>(scan, 0, side, constrained, 1, least[side][constrained]);
-    }
+  for (int constrained = 0; constrained < 2; ++constrained) {
+    StoreBest<T>(scan, 0, constrained, 0, greatest[constrained]);
+    StoreBest<T>(scan, 0, constrained, 1, least[constrained]);
   }
 }
 
@@ -141,313 +124,298 @@ void ScanBinaryWithCounts(const Scan& scan) {
 template <typename T, int kGroups, bool kWeighted>
 class Majorities {
  public:
+  // `counters`: [class][group][side][lane].
   Majorities(const Scan& scan, T* counters)
       : scan_(scan),
         table_(static_cast<const T*>(scan.table)),
         weights_(static_cast<const T*>(scan.weights)),
         counters_(counters) {
-    const int size = kGroups * 2 * scan.class_count;
-    for (int i = 0; i < size; ++i) Lanes<T>::Of(0).Store(counters + i * kLanes);
-    for (int g = 0; g < kGroups; ++g) greatest[g][0] = greatest[g][1] = Lanes<T>::Of(0);
+    const int size = kGroups * scan.class_count;
+    for (int i = 0; i < size; ++i) Lanes<T>::Of(0).Store(counters + i * kSpan);
+    for (int g = 0; g < kGroups; ++g) greatest[g] = Lanes<T>::Of(0);
   }
 
   void Add(uint32_t row) {
     T weight = 0;
     if constexpr (kWeighted) weight = weights_[row];
-    T* counter = counters_ + scan_.classes[row] * (kGroups * 2 * kLanes);
-    for (int g = 0; g < kGroups; ++g) {
-      for (int side = 0; side < 2; ++side, counter += kLanes) {
-        const Lanes<T> sum =
-            Lanes<T>::Load(counter) +
-            Addend<T, kWeighted>(table_, scan_.codes[row * kGroups + g], side, weight);
-        sum.Store(counter);
-        greatest[g][side] = Lanes<T>::Max(greatest[g][side], sum);
-      }
+    T* counter = counters_ + scan_.classes[row] * (kGroups * kSpan);
+    const uint8_t* const codes = scan_.codes + row * kGroups;
+    for (int g = 0; g < kGroups; ++g, counter += kSpan) {
+      const Lanes<T> sum = Lanes<T>::Load(counter) + Addend<T, kWeighted>(table_, codes[g], weight);
+      sum.Store(counter);
+      greatest[g] = Lanes<T>::Max(greatest[g], sum);
     }
   }
 
-  Lanes<T> greatest[kGroups][2];
+  Lanes<T> greatest[kGroups];
 
  private:
   const Scan& scan_;
   const T* const table_;
   const T* const weights_;
-  T* const counters_;  // [class][group][side][lane]
+  T* const counters_;
 };
 
-// Forwards the majorities left of every split are noted, backwards those right of it are added.
+// Two walks over the rows, one from either end, whose work does not wait for one another. Where
+// they come to a split first they note the majority on their side of it, and where they come to it
+// second they add theirs.
 template <typename T, int kGroups, bool kWeighted, bool kCounts>
-void ScanClasses(const Scan& scan) {
+class ClassesScan {
+ public:
   using L = Lanes<T>;
-  T* const counters = static_cast<T*>(scan.scratch);
-  T* const before = counters + kGroups * 2 * scan.class_count * kLanes;
-  T* note = before;
-  {
-    Majorities<T, kGroups, kWeighted> seen(scan, counters);
-    for (int i = 0; i < scan.count; ++i) {
-      seen.Add(scan.order[i] & kRow);
-      if (!IsLast(scan.order[i])) continue;
-      for (int g = 0; g < kGroups; ++g) {
-        for (int side = 0; side < 2; ++side, note += kLanes) seen.greatest[g][side].Store(note);
-      }
+
+  explicit ClassesScan(const Scan& scan)
+      : scan_(scan),
+        notes_(static_cast<T*>(scan.scratch) + 2 * kGroups * scan.class_count * kSpan),
+        forward_(scan, static_cast<T*>(scan.scratch)),
+        backward_(scan, static_cast<T*>(scan.scratch) + kGroups * scan.class_count * kSpan),
+        sizes_{SplitSizes<T>(scan), SplitSizes<T>(scan)} {
+    for (int g = 0; g < kGroups; ++g) best_[g] = constrained_[g] = L::Of(0);
+  }
+
+  void Run() {
+    const int half = scan_.count / 2;
+    for (int i = 0; i < half; ++i) {
+      Forward<true>(i);
+      Backward<true>(scan_.count - 1 - i);
+    }
+    if (scan_.count % 2 == 1) {
+      Forward<true>(half);
+      Backward<false>(half);
+    }
+    for (int i = scan_.count - half; i < scan_.count; ++i) {
+      Forward<false>(i);
+      Backward<false>(scan_.count - 1 - i);
+    }
+    for (int g = 0; g < kGroups; ++g) {
+      StoreBest<T>(scan_, g, 0, 0, best_[g]);
+      StoreBest<T>(scan_, g, 1, 0, constrained_[g]);
     }
   }
-  L best[kGroups][2];
-  L constrained[kGroups][2];
-  for (int g = 0; g < kGroups; ++g) {
-    for (int side = 0; side < 2; ++side) best[g][side] = constrained[g][side] = L::Of(0);
+
+ private:
+  template <bool kFirst>
+  void Forward(int i) {
+    const uint32_t entry = scan_.order[i];
+    Add(forward_, 0, entry & kRow);
+    if (IsLast(entry)) Meet<kFirst>(forward_, 0, i);
   }
-  Majorities<T, kGroups, kWeighted> seen(scan, counters);
-  SplitSizes<T, kGroups>* sizes = nullptr;
-  alignas(64) unsigned char sizes_room[kCounts ? sizeof(SplitSizes<T, kGroups>) : 1];
-  if constexpr (kCounts)
-    sizes = ::new (static_cast<void*>(sizes_room)) SplitSizes<T, kGroups>(scan);
-  for (int i = scan.count - 1; i >= 0; --i) {
-    const uint32_t row = scan.order[i] & kRow;
-    if (IsLast(scan.order[i])) {
-      note -= kGroups * 2 * kLanes;
-      for (int g = 0; g < kGroups; ++g) {
-        for (int side = 0; side < 2; ++side) {
-          const L both = L::Load(note + (g * 2 + side) * kLanes) + seen.greatest[g][side];
-          best[g][side] = L::Max(best[g][side], both);
-          if constexpr (kCounts) {
-            constrained[g][side] = L::Max(constrained[g][side], sizes->Enough(g, side) & both);
-          }
-        }
-      }
-    }
+
+  template <bool kFirst>
+  void Backward(int i) {
+    const uint32_t entry = scan_.order[i];
+    if (IsLast(entry)) Meet<kFirst>(backward_, 1, i);
+    Add(backward_, 1, entry & kRow);
+  }
+
+  void Add(Majorities<T, kGroups, kWeighted>& seen, [[maybe_unused]] int walk, uint32_t row) {
     seen.Add(row);
     if constexpr (kCounts) {
-      const T* const table = static_cast<const T*>(scan.table);
-      for (int g = 0; g < kGroups; ++g) {
-        for (int side = 0; side < 2; ++side) {
-          const L mask = L::Load(table + (scan.codes[row * kGroups + g] * 2 + side) * kLanes);
-          sizes->Add(g, side, mask, static_cast<const T*>(scan.counts)[row]);
+      const L mask = L::Load(static_cast<const T*>(scan_.table) + scan_.codes[row] * kSpan);
+      sizes_[walk].Add(mask, static_cast<const T*>(scan_.counts)[row]);
+    }
+  }
+
+  template <bool kFirst>
+  void Meet(const Majorities<T, kGroups, kWeighted>& seen, [[maybe_unused]] int walk, int i) {
+    T* const note = notes_ + i * (kGroups * kSpan);
+    for (int g = 0; g < kGroups; ++g) {
+      if constexpr (kFirst) {
+        seen.greatest[g].Store(note + g * kSpan);
+      } else {
+        const L both = L::Load(note + g * kSpan) + seen.greatest[g];
+        best_[g] = L::Max(best_[g], both);
+        if constexpr (kCounts) {
+          constrained_[g] = L::Max(constrained_[g], sizes_[walk].Choose(both, L::Of(0)));
         }
       }
     }
   }
-  for (int g = 0; g < kGroups; ++g) {
-    for (int side = 0; side < 2; ++side) {
-      StoreBest<T>(scan, g, side, 0, 0, best[g][side]);
-      StoreBest<T>(scan, g, side, 1, 0, constrained[g][side]);
-    }
-  }
+
+  const Scan& scan_;
+  T* const notes_;
+  Majorities<T, kGroups, kWeighted> forward_;
+  Majorities<T, kGroups, kWeighted> backward_;
+  SplitSizes<T> sizes_[2];  // with kCounts: of the rows that each walk has passed
+  L best_[kGroups];
+  L constrained_[kGroups];
+};
+
+template <typename T, int kGroups, bool kWeighted, bool kCounts>
+void ScanClasses(const Scan& scan) {
+  ClassesScan<T, kGroups, kWeighted, kCounts>(scan).Run();
 }
 
-// One group; scratch: [side][predicted][lane].
+// One group; scratch: [predicted][side][lane].
 template <bool kCounts>
 void ScanCosts(const Scan& scan) {
   using L = Lanes<double>;
-  constexpr double kHuge = 1e300;
+  const L huge = L::Of(1e300);
   double* const sums = static_cast<double*>(scan.scratch);
   const int classes = scan.class_count;
-  for (int i = 0; i < 2 * classes; ++i) L::Of(0).Store(sums + i * kLanes);
+  for (int p = 0; p < classes; ++p) L::Of(0).Store(sums + p * kSpan);
   const double* const table = static_cast<const double*>(scan.table);
   const double* const weights = static_cast<const double*>(scan.weights);
-  L counted[2] = {L::Of(0), L::Of(0)};
-  L best[2][2] = {{L::Of(kHuge), L::Of(kHuge)}, {L::Of(kHuge), L::Of(kHuge)}};
+  L best[2] = {huge, huge};
+  SplitSizes<double> sizes(scan);
   for (int i = 0; i < scan.count; ++i) {
     const uint32_t entry = scan.order[i];
     const uint32_t row = entry & kRow;
     const double* const row_costs = scan.costs + scan.classes[row] * classes;
-    for (int side = 0; side < 2; ++side) {
-      const L mask = L::Load(table + (scan.codes[row] * 2 + side) * kLanes);
-      for (int p = 0; p < classes; ++p) {
-        double* const at = sums + (side * classes + p) * kLanes;
-        (L::Load(at) + (mask & L::Of(weights[row] * row_costs[p]))).Store(at);
-      }
-      if constexpr (kCounts) {
-        counted[side] =
-            counted[side] + (mask & L::Of(static_cast<const double*>(scan.counts)[row]));
-      }
+    const L mask = L::Load(table + scan.codes[row] * kSpan);
+    for (int p = 0; p < classes; ++p) {
+      double* const at = sums + p * kSpan;
+      (L::Load(at) + (mask & L::Of(weights[row] * row_costs[p]))).Store(at);
     }
+    if constexpr (kCounts) sizes.Add(mask, static_cast<const double*>(scan.counts)[row]);
     if (!IsLast(entry)) continue;
-    for (int side = 0; side < 2; ++side) {
-      L left = L::Of(kHuge);
-      L right = L::Of(kHuge);
-      for (int p = 0; p < classes; ++p) {
-        const L sum = L::Load(sums + (side * classes + p) * kLanes);
-        left = L::Min(left, sum);
-        right = L::Min(right, L::Load(scan.cost_totals + (side * classes + p) * kLanes) - sum);
-      }
-      best[side][0] = L::Min(best[side][0], left + right);
-      if constexpr (kCounts) {
-        const L least = L::Of(scan.min_count);
-        const L total = L::Load(static_cast<const double*>(scan.count_totals) + side * kLanes);
-        const L allowed =
-            L::AtLeast(counted[side], least) & L::AtLeast(total - counted[side], least);
-        best[side][1] = L::Min(best[side][1], L::Select(allowed, left + right, L::Of(kHuge)));
-      }
+    L before = huge;
+    L behind = huge;
+    for (int p = 0; p < classes; ++p) {
+      const L sum = L::Load(sums + p * kSpan);
+      before = L::Min(before, sum);
+      behind = L::Min(behind, L::Load(scan.cost_totals + p * kSpan) - sum);
     }
+    best[0] = L::Min(best[0], before + behind);
+    if constexpr (kCounts) best[1] = L::Min(best[1], sizes.Choose(before + behind, huge));
   }
-  for (int side = 0; side < 2; ++side) {
-    StoreBest<double>(scan, 0, side, 0, 0, best[side][0]);
-    StoreBest<double>(scan, 0, side, 1, 0, best[side][1]);
-  }
+  StoreBest<double>(scan, 0, 0, 0, best[0]);
+  StoreBest<double>(scan, 0, 1, 0, best[1]);
 }
 
 // A fraction, the greatest so far; fractions are compared without division.
 struct GreatestFraction {
-  Doubles numerator;
-  Doubles denominator;
+  using R = Register<double>;
+  R numerator = R::Of(0);
+  R denominator = R::Of(1);
 
-  void Offer(Doubles n, Doubles d, Doubles::Mask allowed) {
-    const Doubles::Mask better =
-        Doubles::Both(allowed, Doubles::Above(n * denominator, numerator * d));
-    numerator = Doubles::Select(better, n, numerator);
-    denominator = Doubles::Select(better, d, denominator);
+  void Offer(R n, R d, R::Mask allowed) {
+    const auto better = R::Both(allowed, R::Above(n * denominator, numerator * d));
+    numerator = R::Select(better, n, numerator);
+    denominator = R::Select(better, d, denominator);
   }
 };
 
-// One group, one target, the lanes of one register, on one side.
-struct SumAndWeight {
-  Doubles sum = Doubles::Of(0);
-  Doubles weight = Doubles::Of(0);
+// Registers that are worked on in one pass, so that none waits for its own result; as many as there
+// is room for.
+#ifdef __AVX512BW__
+inline constexpr int kBlock = 4;
+#else
+inline constexpr int kBlock = 2;
+#endif
 
-  // Offers the two leaves of a split here. Their numerators are added over the common denominator.
-  template <bool kCounts>
-  void OfferSplit(Doubles total_sum, Doubles total_weight, GreatestFraction& best,
-                  [[maybe_unused]] GreatestFraction& constrained,
-                  [[maybe_unused]] Doubles::Mask enough) const {
-    const Doubles other_sum = total_sum - sum;
-    const Doubles other_weight = total_weight - weight;
-    const Doubles numerator = sum * sum * other_weight + other_sum * other_sum * weight;
-    const Doubles denominator = weight * other_weight;
-    // Negative by rounding, or zero: one side is empty.
-    const Doubles::Mask split = Doubles::Above(denominator, Doubles::Of(0));
-    best.Offer(numerator, denominator, split);
-    if constexpr (kCounts) constrained.Offer(numerator, denominator, Doubles::Both(split, enough));
+// One group, some of its lanes; kOutputs = 0: as many as the scan says, with the sums in the
+// scratch: [output][register][lane].
+template <int kOutputs, bool kCounts>
+class RegressionScan {
+ public:
+  using R = Register<double>;
+  static constexpr int kWidth = Lanes<double>::kWidth;
+  static constexpr int kLanesOfBlock = kBlock * kWidth;
+
+  RegressionScan(const Scan& scan, int lane)
+      : scan_(scan), lane_(lane), outputs_(kOutputs == 0 ? scan.outputs : kOutputs) {
+    for (int b = 0; b < kBlock; ++b) constrained_[b].numerator = R::Of(-1);
   }
-};
 
-template <bool kCounts>
-void ScanOneTarget(const Scan& scan) {
-  const double* const table = static_cast<const double*>(scan.table);
-  const double* const weights = static_cast<const double*>(scan.weights);
-  [[maybe_unused]] const double* const counts = static_cast<const double*>(scan.counts);
-  for (int lane = 0; lane < kLanes; lane += Doubles::kCount) {
-    SumAndWeight state[2];
-    Doubles counted[2] = {Doubles::Of(0), Doubles::Of(0)};
-    Doubles total_sum[2];
-    Doubles total_weight[2];
-    Doubles total_count[2] = {Doubles::Of(0), Doubles::Of(0)};
-    GreatestFraction best[2];
-    GreatestFraction constrained[2];
-    for (int side = 0; side < 2; ++side) {
-      total_sum[side] = Doubles::Load(scan.sum_totals + side * kLanes + lane);
-      total_weight[side] = Doubles::Load(scan.weight_totals + side * kLanes + lane);
-      if constexpr (kCounts) {
-        total_count[side] =
-            Doubles::Load(static_cast<const double*>(scan.count_totals) + side * kLanes + lane);
-      }
-      best[side] = {Doubles::Of(0), Doubles::Of(1)};
-      constrained[side] = {Doubles::Of(-1), Doubles::Of(1)};
+  void Run() {
+    if constexpr (kOutputs != 1) {
+      for (int i = 0; i < outputs_ * kBlock; ++i) R::Of(0).Store(Sum(0, 0) + i * kWidth);
     }
-    for (int i = 0; i < scan.count; ++i) {
-      const uint32_t entry = scan.order[i];
+    const double* const table = static_cast<const double*>(scan_.table) + lane_;
+    const double* const weights = static_cast<const double*>(scan_.weights);
+    for (int i = 0; i < scan_.count; ++i) {
+      const uint32_t entry = scan_.order[i];
       const uint32_t row = entry & kRow;
-      const double* const masks = table + scan.codes[row] * 2 * kLanes + lane;
-      for (int side = 0; side < 2; ++side) {
-        const Doubles mask = Doubles::Load(masks + side * kLanes);
-        state[side].sum = state[side].sum + (mask & Doubles::Of(scan.sums[row]));
-        state[side].weight = state[side].weight + (mask & Doubles::Of(weights[row]));
-        if constexpr (kCounts) counted[side] = counted[side] + (mask & Doubles::Of(counts[row]));
-      }
-      if (!IsLast(entry)) continue;
-      for (int side = 0; side < 2; ++side) {
-        Doubles::Mask enough{};
+      const double* const masks = table + scan_.codes[row] * kSpan;
+      const double* const targets = scan_.sums + row * static_cast<uint32_t>(outputs_);
+      const bool last = IsLast(entry);
+      for (int b = 0; b < kBlock; ++b) {
+        const R mask = R::Load(masks + b * kWidth);
+        AddTargets(mask, targets, b);
+        weight_[b] = weight_[b] + (mask & R::Of(weights[row]));
         if constexpr (kCounts) {
-          const Doubles least = Doubles::Of(scan.min_count);
-          enough = Doubles::Both(Doubles::AtLeast(counted[side], least),
-                                 Doubles::AtLeast(total_count[side] - counted[side], least));
+          count_[b] = count_[b] + (mask & R::Of(static_cast<const double*>(scan_.counts)[row]));
         }
-        state[side].OfferSplit<kCounts>(total_sum[side], total_weight[side], best[side],
-                                        constrained[side], enough);
       }
+      if (!last) continue;
+      for (int b = 0; b < kBlock; ++b) Offer(SquaredDistance(b), b);
     }
-    for (int side = 0; side < 2; ++side) {
-      best[side].numerator.Store(scan.best + BestIndex(0, side, 0, 0) + lane);
-      best[side].denominator.Store(scan.best + BestIndex(0, side, 0, 1) + lane);
-      constrained[side].numerator.Store(scan.best + BestIndex(0, side, 1, 0) + lane);
-      constrained[side].denominator.Store(scan.best + BestIndex(0, side, 1, 1) + lane);
+    for (int b = 0; b < kBlock; ++b) {
+      Store(best_[b], 0, b);
+      Store(constrained_[b], 1, b);
     }
   }
-}
 
-// One group, several targets; scratch: [side][output][lane of one register].
-template <bool kCounts>
+ private:
+  double* Sum(int output, int b) {
+    double* const sums = kOutputs == 0 ? static_cast<double*>(scan_.scratch) : own_sums_;
+    return sums + (output * kBlock + b) * kWidth;
+  }
+
+  void AddTargets(R mask, const double* targets, int b) {
+    if constexpr (kOutputs == 1) {
+      sum_[b] = sum_[b] + (mask & R::Of(targets[0]));
+    } else {
+      for (int o = 0; o < outputs_; ++o) {
+        (R::Load(Sum(o, b)) + (mask & R::Of(targets[o]))).Store(Sum(o, b));
+      }
+    }
+  }
+
+  R SquaredDistance(int b) {
+    const int at = lane_ + b * kWidth;
+    if constexpr (kOutputs == 1) {
+      const R distance = R::SubtractProduct(sum_[b], R::Load(scan_.means + at), weight_[b]);
+      return distance * distance;
+    } else {
+      R square = R::Of(0);
+      for (int o = 0; o < outputs_; ++o) {
+        const R mean = R::Load(scan_.means + o * kSpan + at);
+        const R distance = R::SubtractProduct(R::Load(Sum(o, b)), mean, weight_[b]);
+        square = square + distance * distance;
+      }
+      return square;
+    }
+  }
+
+  void Offer(R square, int b) {
+    const int at = lane_ + b * kWidth;
+    const R product = weight_[b] * (R::Load(scan_.weight_totals + at) - weight_[b]);
+    const auto split = R::Above(product, R::Load(scan_.least_products + at));
+    best_[b].Offer(square, product, split);
+    if constexpr (kCounts) {
+      const R least = R::Of(scan_.min_count);
+      const R total = R::Load(static_cast<const double*>(scan_.count_totals) + at);
+      const auto enough =
+          R::Both(R::AtLeast(count_[b], least), R::AtLeast(total - count_[b], least));
+      constrained_[b].Offer(square, product, R::Both(split, enough));
+    }
+  }
+
+  void Store(const GreatestFraction& fraction, int constrained, int b) const {
+    const int at = lane_ + b * kWidth;
+    fraction.numerator.Store(scan_.best + BestIndex(0, constrained, 0) + at);
+    fraction.denominator.Store(scan_.best + BestIndex(0, constrained, 1) + at);
+  }
+
+  static constexpr int kOwnSums = kOutputs < 2 ? 1 : kOutputs * kBlock;
+
+  const Scan& scan_;
+  const int lane_;
+  const int outputs_;
+  alignas(64) double own_sums_[kOwnSums * kWidth];
+  R sum_[kBlock] = {};  // of the only output
+  R weight_[kBlock] = {};
+  R count_[kBlock] = {};
+  GreatestFraction best_[kBlock];
+  GreatestFraction constrained_[kBlock];
+};
+
+template <int kOutputs, bool kCounts>
 void ScanTargets(const Scan& scan) {
-  constexpr int kWidth = Doubles::kCount;
-  const double* const table = static_cast<const double*>(scan.table);
-  const double* const weights = static_cast<const double*>(scan.weights);
-  double* const sums = static_cast<double*>(scan.scratch);
-  const int outputs = scan.outputs;
-  for (int lane = 0; lane < kLanes; lane += kWidth) {
-    for (int i = 0; i < 2 * outputs; ++i) Doubles::Of(0).Store(sums + i * kWidth);
-    Doubles weight[2] = {Doubles::Of(0), Doubles::Of(0)};
-    Doubles counted[2] = {Doubles::Of(0), Doubles::Of(0)};
-    GreatestFraction best[2];
-    GreatestFraction constrained[2];
-    for (int side = 0; side < 2; ++side) {
-      best[side] = {Doubles::Of(0), Doubles::Of(1)};
-      constrained[side] = {Doubles::Of(-1), Doubles::Of(1)};
-    }
-    for (int i = 0; i < scan.count; ++i) {
-      const uint32_t entry = scan.order[i];
-      const uint32_t row = entry & kRow;
-      const double* const masks = table + scan.codes[row] * 2 * kLanes + lane;
-      for (int side = 0; side < 2; ++side) {
-        const Doubles mask = Doubles::Load(masks + side * kLanes);
-        for (int o = 0; o < outputs; ++o) {
-          double* const at = sums + (side * outputs + o) * kWidth;
-          (Doubles::Load(at) +
-           (mask & Doubles::Of(
-                       scan.sums[row * static_cast<uint32_t>(outputs) + static_cast<uint32_t>(o)])))
-              .Store(at);
-        }
-        weight[side] = weight[side] + (mask & Doubles::Of(weights[row]));
-        if constexpr (kCounts) {
-          counted[side] =
-              counted[side] + (mask & Doubles::Of(static_cast<const double*>(scan.counts)[row]));
-        }
-      }
-      if (!IsLast(entry)) continue;
-      for (int side = 0; side < 2; ++side) {
-        Doubles own = Doubles::Of(0);
-        Doubles other = Doubles::Of(0);
-        for (int o = 0; o < outputs; ++o) {
-          const Doubles sum = Doubles::Load(sums + (side * outputs + o) * kWidth);
-          const Doubles rest =
-              Doubles::Load(scan.sum_totals + (side * outputs + o) * kLanes + lane) - sum;
-          own = own + sum * sum;
-          other = other + rest * rest;
-        }
-        const Doubles other_weight =
-            Doubles::Load(scan.weight_totals + side * kLanes + lane) - weight[side];
-        const Doubles denominator = weight[side] * other_weight;
-        const Doubles numerator = own * other_weight + other * weight[side];
-        const Doubles::Mask split = Doubles::Above(denominator, Doubles::Of(0));
-        best[side].Offer(numerator, denominator, split);
-        if constexpr (kCounts) {
-          const Doubles least = Doubles::Of(scan.min_count);
-          const Doubles rest =
-              Doubles::Load(static_cast<const double*>(scan.count_totals) + side * kLanes + lane) -
-              counted[side];
-          constrained[side].Offer(
-              numerator, denominator,
-              Doubles::Both(split, Doubles::Both(Doubles::AtLeast(counted[side], least),
-                                                 Doubles::AtLeast(rest, least))));
-        }
-      }
-    }
-    for (int side = 0; side < 2; ++side) {
-      best[side].numerator.Store(scan.best + BestIndex(0, side, 0, 0) + lane);
-      best[side].denominator.Store(scan.best + BestIndex(0, side, 0, 1) + lane);
-      constrained[side].numerator.Store(scan.best + BestIndex(0, side, 1, 0) + lane);
-      constrained[side].denominator.Store(scan.best + BestIndex(0, side, 1, 1) + lane);
-    }
-  }
+  using Part = RegressionScan<kOutputs, kCounts>;
+  for (int lane = 0; lane < kSpan; lane += Part::kLanesOfBlock) Part(scan, lane).Run();
 }
 
 template <typename T>
@@ -500,10 +468,16 @@ inline void Costs(const Scan& scan) {
 }
 
 inline void Regression(const Scan& scan) {
-  if (scan.outputs == 1) {
-    scan.counts != nullptr ? ScanOneTarget<true>(scan) : ScanOneTarget<false>(scan);
-  } else {
-    scan.counts != nullptr ? ScanTargets<true>(scan) : ScanTargets<false>(scan);
+  const bool counts = scan.counts != nullptr;
+  switch (scan.outputs) {
+    case 1:
+      return counts ? ScanTargets<1, true>(scan) : ScanTargets<1, false>(scan);
+    case 2:
+      return counts ? ScanTargets<2, true>(scan) : ScanTargets<2, false>(scan);
+    case 3:
+      return counts ? ScanTargets<3, true>(scan) : ScanTargets<3, false>(scan);
+    default:
+      return counts ? ScanTargets<0, true>(scan) : ScanTargets<0, false>(scan);
   }
 }
 

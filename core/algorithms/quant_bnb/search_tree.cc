@@ -173,40 +173,60 @@ class TreeReader {
   SearchTree Read() { return ReadNode(0, AllRows(problem_.row_count())); }
 
  private:
+  struct Found {
+    SearchTree::Node split;  // without a feature where the search has no such split
+    bool swapped = false;    // its left side is the right child
+  };
+
   SearchTree ReadNode(int node, const Rows& rows) {
     if (tree_.is_leaf(node)) return SearchTree::Leaf();
-    const SearchTree::Node split = Find(node);
+    const Found found = tree_.is_categorical(node) ? FindLevels(node, rows) : FindNumber(node);
+    if (found.split.feature < 0) return SearchTree::Leaf();
     const size_t at = static_cast<size_t>(node);
-    if (split.feature < 0) return SearchTree::Leaf();
+    const int left = found.swapped ? tree_.right[at] : tree_.left[at];
+    const int right = found.swapped ? tree_.left[at] : tree_.right[at];
     Rows sides[2];
-    for (const uint32_t row : rows) sides[problem_.GoesLeft(split, row) ? 0 : 1].push_back(row);
-    if (sides[0].empty()) return ReadNode(tree_.right[at], rows);
-    if (sides[1].empty()) return ReadNode(tree_.left[at], rows);
-    return SearchTree::Join(split.feature, split.rank, ReadNode(tree_.left[at], sides[0]),
-                            ReadNode(tree_.right[at], sides[1]));
+    for (const uint32_t row : rows)
+      sides[problem_.GoesLeft(found.split, row) ? 0 : 1].push_back(row);
+    if (sides[0].empty()) return ReadNode(right, rows);
+    if (sides[1].empty()) return ReadNode(left, rows);
+    return SearchTree::Join(found.split.feature, found.split.rank, ReadNode(left, sides[0]),
+                            ReadNode(right, sides[1]));
   }
 
-  // The search's name for the split of a node; no feature where it has none.
-  SearchTree::Node Find(int node) const {
+  Found FindNumber(int node) const {
     const size_t at = static_cast<size_t>(node);
-    SearchTree::Node fallback;
+    Found fallback;
     for (int f = 0; f < problem_.feature_count(); ++f) {
       const SearchFeature& feature = problem_.feature(f);
       if (feature.column != tree_.feature[at]) continue;
-      const bool missing_left = tree_.missing_left[at] != 0;
-      if (tree_.is_categorical(node)) {
-        const std::span<const int32_t> levels = tree_.LeftLevels(node);
-        if (levels.size() != 1 || levels[0] != feature.level) continue;
-        if (feature.kind == Kind::kPresent) continue;
-        if ((feature.kind == Kind::kLevelAndMissing) == missing_left) return {f, 0, -1, -1};
-        if (fallback.feature < 0) fallback = {f, 0, -1, -1};
-        continue;
-      }
-      const SearchTree::Node found = FindThreshold(f, tree_.threshold[at]);
-      if ((feature.kind == Kind::kMissingFirst) == missing_left) return found;
-      if (fallback.feature < 0) fallback = found;
+      const Found found = {FindThreshold(f, tree_.threshold[at])};
+      if ((feature.kind == Kind::kMissingFirst) == (tree_.missing_left[at] != 0)) return found;
+      if (fallback.split.feature < 0) fallback = found;
     }
     return fallback;
+  }
+
+  // The split of some levels is known where it parts the node's rows as one of a single level does.
+  Found FindLevels(int node, const Rows& rows) const {
+    const size_t at = static_cast<size_t>(node);
+    const FeatureColumn& column = input_.features[static_cast<size_t>(tree_.feature[at])];
+    const std::span<const int32_t> levels = tree_.LeftLevels(node);
+    const auto goes_left = [&](uint32_t row) {
+      const int32_t code = column.codes[static_cast<size_t>(input_.rows[input_rows_[row]])];
+      return code < 0 ? tree_.missing_left[at] != 0
+                      : std::binary_search(levels.begin(), levels.end(), code);
+    };
+    for (int f = 0; f < problem_.feature_count(); ++f) {
+      if (problem_.feature(f).column != tree_.feature[at]) continue;
+      const Found found = {{f, 0, -1, -1}};
+      const auto agrees = [&](uint32_t row) {
+        return problem_.GoesLeft(found.split, row) == goes_left(row);
+      };
+      if (std::all_of(rows.begin(), rows.end(), agrees)) return found;
+      if (std::none_of(rows.begin(), rows.end(), agrees)) return {found.split, true};
+    }
+    return {};
   }
 
   SearchTree::Node FindThreshold(int f, double threshold) const {

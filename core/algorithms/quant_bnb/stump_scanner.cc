@@ -6,12 +6,14 @@
 #include <cstring>
 #include <limits>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace trainyard::quant_bnb {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr int kSpan = 2 * kLanes;  // both sides of the thresholds of a group
 
 // Sums of T stay below this.
 double Capacity(ScanType type) {
@@ -178,8 +180,10 @@ void StumpScanner::CopyTargets() {
   value_scale_ = variance > 0 ? 1 / std::sqrt(variance) : 1;
   double* const sums = static_cast<double*>(sums_.Room(rows.size() * outputs * sizeof(double)));
   double* const weights = static_cast<double*>(weights_.Room(rows.size() * sizeof(double)));
+  least_weight_ = kInfinity;
   for (size_t i = 0; i < rows.size(); ++i) {
     weights[i] = problem.weights()[rows[i]] * weight_scale_;
+    least_weight_ = std::min(least_weight_, weights[i]);
     for (size_t o = 0; o < outputs; ++o) {
       sums[i * outputs + o] =
           problem.sums()[rows[i] * outputs + o] * (value_scale_ * weight_scale_);
@@ -192,29 +196,37 @@ void StumpScanner::CopyTargets() {
   }
 }
 
-void StumpScanner::Prepare(std::span<const ThresholdGroup> groups) {
-  groups_ = static_cast<int>(groups.size());
-  codes_.resize(node_->rows().size() * groups.size());
-  const size_t outputs = kind_ == Kind::kRegression || kind_ == Kind::kCosts
-                             ? static_cast<size_t>(node_->problem().outputs())
-                             : static_cast<size_t>(classes_);
-  const size_t lanes = static_cast<size_t>(groups_) * 2 * kLanes;
-  const size_t size = lanes * (2 * outputs + 4);
+// Room for the totals of all groups, zeroed.
+void StumpScanner::Reserve() {
+  outputs_ =
+      kind_ == Kind::kRegression || kind_ == Kind::kCosts || !node_->problem().costs().empty()
+          ? static_cast<size_t>(node_->problem().outputs())
+          : static_cast<size_t>(classes_);
+  const size_t lanes = static_cast<size_t>(groups_) * kSpan;
+  const size_t size = lanes * (2 * outputs_ + 6);
   double* next = static_cast<double*>(totals_.Room(size * sizeof(double)));
   std::fill(next, next + size, 0.0);
-  for (double** part : {&sum_totals_, &scaled_sum_totals_}) {
+  for (double** part : {&sum_totals_, &means_}) {
     *part = next;
-    next += lanes * outputs;
+    next += lanes * outputs_;
   }
-  for (double** part :
-       {&weight_totals_, &scaled_weight_totals_, &square_totals_, &sample_totals_}) {
+  for (double** part : {&weight_totals_, &scaled_weight_totals_, &least_products_, &square_totals_,
+                        &sample_totals_, &leaf_losses_}) {
     *part = next;
     next += lanes;
   }
+}
+
+void StumpScanner::Prepare(std::span<const ThresholdGroup> groups) {
+  groups_ = static_cast<int>(groups.size());
+  codes_.resize(node_->rows().size() * groups.size());
+  Reserve();
   for (int g = 0; g < groups_; ++g) {
-    lanes_[g] = static_cast<int>(groups[static_cast<size_t>(g)].places.size());
-    AssignCodes(groups[static_cast<size_t>(g)], g);
-    AddUp(groups[static_cast<size_t>(g)], g);
+    const ThresholdGroup& group = groups[static_cast<size_t>(g)];
+    lanes_[g] = static_cast<int>(group.places.size());
+    AssignCodes(group, g);
+    StoreTotals(g, lanes_[g]);
+    if (kind_ == Kind::kRegression) StoreMeans(g);
   }
   if (!counted_) return;
   switch (type_) {
@@ -230,164 +242,175 @@ void StumpScanner::Prepare(std::span<const ThresholdGroup> groups) {
   }
 }
 
+// Codes of all rows, and the sums over the rows of each code.
 void StumpScanner::AssignCodes(const ThresholdGroup& group, int g) {
   const std::span<const uint32_t> order = node_->order(group.feature);
   const bool with_class = kind_ == Kind::kBinary && !weighted_;
   const size_t groups = static_cast<size_t>(groups_);
-  const size_t offset = static_cast<size_t>(g);
-  size_t place = 0;
+  uint8_t* const codes = codes_.data() + g;
+  segments_.assign((group.places.size() + 1) * (outputs_ + 3), 0.0);
+  size_t begin = 0;
   for (size_t passed = 0; passed <= group.places.size(); ++passed) {
     const size_t end =
         passed < group.places.size() ? static_cast<size_t>(group.places[passed]) + 1 : order.size();
-    for (; place < end; ++place) {
-      const size_t row = order[place] & kRowMask;
-      codes_[row * groups + offset] =
-          static_cast<uint8_t>(with_class ? 2 * passed + class_of_[row] : passed);
+    if (with_class) {
+      size_t ones = 0;
+      for (size_t i = begin; i < end; ++i) {
+        const size_t row = order[i] & kRowMask;
+        ones += class_of_[row];
+        codes[row * groups] = static_cast<uint8_t>(2 * passed + class_of_[row]);
+      }
+      double* const sums = segments_.data() + passed * (outputs_ + 3);
+      if (outputs_ > 1) sums[1] = static_cast<double>(ones);
+      sums[0] = static_cast<double>(end - begin - ones);
+      sums[outputs_] = sums[outputs_ + 2] = static_cast<double>(end - begin);
+    } else {
+      for (size_t i = begin; i < end; ++i) {
+        codes[(order[i] & kRowMask) * groups] = static_cast<uint8_t>(passed);
+      }
+      AddUpRows(order.subspan(begin, end - begin), segments_.data() + passed * (outputs_ + 3));
+    }
+    begin = end;
+  }
+}
+
+// Adds the quantities of `segments_` up over some rows.
+void StumpScanner::AddUpRows(std::span<const uint32_t> entries, double* sums) const {
+  const SearchProblem& problem = node_->problem();
+  for (const uint32_t entry : entries) {
+    const size_t local = entry & kRowMask;
+    const uint32_t row = node_->rows()[local];
+    const double weight = problem.weights()[row];
+    sums[outputs_] += weight;
+    sums[outputs_ + 2] += static_cast<double>(problem.counts()[row]);
+    if (kind_ == Kind::kRegression) {
+      for (size_t o = 0; o < outputs_; ++o) {
+        sums[o] += problem.sums()[row * outputs_ + o];
+        sums[outputs_ + 1] += problem.squares()[row * outputs_ + o];
+      }
+    } else if (problem.costs().empty()) {
+      sums[class_of_[local]] += weight;
+    } else {
+      const size_t first = static_cast<size_t>(problem.classes()[row]) * outputs_;
+      for (size_t p = 0; p < outputs_; ++p) sums[p] += weight * problem.costs()[first + p];
     }
   }
 }
 
-// Sums of each side of each threshold.
-void StumpScanner::AddUp(const ThresholdGroup& group, int g) {
-  const SearchProblem& problem = node_->problem();
-  const std::span<const uint32_t> order = node_->order(group.feature);
-  const size_t outputs = static_cast<size_t>(problem.outputs());
-  const size_t own_outputs =
-      kind_ == Kind::kRegression || kind_ == Kind::kCosts ? outputs : static_cast<size_t>(classes_);
-  std::vector<double> sums(own_outputs, 0.0);
-  double weight = 0;
-  double squares = 0;
-  double samples = 0;
-  const auto store = [&](int side, size_t lane, double sign) {
-    const size_t block = static_cast<size_t>(g * 2 + side);
-    for (size_t o = 0; o < own_outputs; ++o) {
-      sum_totals_[(block * own_outputs + o) * kLanes + lane] += sign * sums[o];
-    }
-    weight_totals_[block * kLanes + lane] += sign * weight;
-    square_totals_[block * kLanes + lane] += sign * squares;
-    sample_totals_[block * kLanes + lane] += sign * samples;
+// Sums of each side of each threshold from those between them.
+void StumpScanner::StoreTotals(int g, int lanes) {
+  const size_t quantities = outputs_ + 3;
+  const auto at = [&](double* totals, size_t quantity) {
+    return quantity < outputs_
+               ? sum_totals_ + (static_cast<size_t>(g) * outputs_ + quantity) * kSpan
+               : totals + static_cast<size_t>(g) * kSpan;
   };
-  size_t lane = 0;
-  for (size_t i = 0; i < order.size(); ++i) {
-    const size_t local = order[i] & kRowMask;
-    const uint32_t row = node_->rows()[local];
-    weight += problem.weights()[row];
-    samples += static_cast<double>(problem.counts()[row]);
-    if (kind_ == Kind::kRegression) {
-      for (size_t o = 0; o < outputs; ++o) {
-        sums[o] += problem.sums()[row * outputs + o];
-        squares += problem.squares()[row * outputs + o];
-      }
-    } else if (problem.costs().empty()) {
-      sums[class_of_[local]] += problem.weights()[row];
-    } else {
-      const size_t first = static_cast<size_t>(problem.classes()[row]) * outputs;
-      for (size_t p = 0; p < outputs; ++p) {
-        sums[p] += problem.weights()[row] * problem.costs()[first + p];
-      }
+  for (size_t q = 0; q < quantities; ++q) {
+    double* const to = at(q == outputs_       ? weight_totals_
+                          : q == outputs_ + 1 ? square_totals_
+                                              : sample_totals_,
+                          q);
+    double left = 0;
+    for (int lane = 0; lane < lanes; ++lane) {
+      left += segments_[static_cast<size_t>(lane) * quantities + q];
+      to[lane] = left;
     }
-    for (; lane < group.places.size() && static_cast<size_t>(group.places[lane]) == i; ++lane) {
-      store(0, lane, 1);
-      store(1, lane, -1);
+    double right = 0;
+    for (int lane = lanes - 1; lane >= 0; --lane) {
+      right += segments_[static_cast<size_t>(lane + 1) * quantities + q];
+      to[kLanes + lane] = right;
     }
   }
-  for (size_t l = 0; l < group.places.size(); ++l) store(1, l, 1);
-  const size_t first = static_cast<size_t>(g * 2) * kLanes;
-  for (size_t i = first; i < first + 2 * kLanes; ++i) {
-    scaled_weight_totals_[i] = weight_totals_[i] * weight_scale_;
+  for (int side = 0; side < 2; ++side) {
+    for (int lane = 0; lane < lanes; ++lane) {
+      leaf_losses_[g * kSpan + side * kLanes + lane] = LeafLoss(g, side * kLanes + lane);
+    }
   }
-  for (size_t i = first * own_outputs; i < (first + 2 * kLanes) * own_outputs; ++i) {
-    scaled_sum_totals_[i] = sum_totals_[i] * (value_scale_ * weight_scale_);
+}
+
+void StumpScanner::StoreMeans(int g) {
+  const size_t first = static_cast<size_t>(g) * kSpan;
+  for (size_t i = first; i < first + kSpan; ++i) {
+    const double weight = weight_totals_[i];
+    scaled_weight_totals_[i] = weight * weight_scale_;
+    // The product of the weights of two leaves, neither of them empty, is at least that of the
+    // least weight and half of all.
+    least_products_[i] = scaled_weight_totals_[i] * least_weight_ / 4;
+    for (size_t o = 0; o < outputs_; ++o) {
+      const size_t at = (static_cast<size_t>(g) * outputs_ + o) * kSpan + (i - first);
+      means_[at] = weight > 0 ? sum_totals_[at] / weight * value_scale_ : 0;
+    }
   }
 }
 
 template <typename T>
 void StumpScanner::StoreCountTotals() {
-  const size_t size = static_cast<size_t>(groups_) * 2 * kLanes;
+  const size_t size = static_cast<size_t>(groups_) * kSpan;
   T* const totals = static_cast<T*>(count_totals_.Room(size * sizeof(T)));
   for (size_t i = 0; i < size; ++i) totals[i] = static_cast<T>(sample_totals_[i]);
 }
 
-double StumpScanner::LeafLoss(int g, int side, int lane) const {
-  const size_t block = static_cast<size_t>(g * 2 + side);
-  const size_t at = block * kLanes + static_cast<size_t>(lane);
+// `at` is side * kLanes + lane, here and below.
+double StumpScanner::LeafLoss(int g, int at) const {
+  const double weight = weight_totals_[g * kSpan + at];
+  if (weight <= 0) return 0;
   const SearchProblem& problem = node_->problem();
-  const bool by_class = problem.classification() && problem.costs().empty();
-  const size_t outputs =
-      by_class ? static_cast<size_t>(classes_) : static_cast<size_t>(problem.outputs());
   double greatest = -kInfinity;
   double least = kInfinity;
   double squares = 0;
-  for (size_t o = 0; o < outputs; ++o) {
-    const double sum = sum_totals_[(block * outputs + o) * kLanes + static_cast<size_t>(lane)];
+  for (size_t o = 0; o < outputs_; ++o) {
+    const double sum =
+        sum_totals_[(static_cast<size_t>(g) * outputs_ + o) * kSpan + static_cast<size_t>(at)];
     greatest = std::max(greatest, sum);
     least = std::min(least, sum);
     squares += sum * sum;
   }
-  if (by_class) return weight_totals_[at] - greatest;
-  if (problem.classification()) return least;
-  return std::max(square_totals_[at] - squares / weight_totals_[at], 0.0);
+  if (problem.classification()) return problem.costs().empty() ? weight - greatest : least;
+  return std::max(square_totals_[g * kSpan + at] - squares / weight, 0.0);
 }
 
-void StumpScanner::LeafLosses(int g, SideLosses& losses) const {
-  const double least = static_cast<double>(node_->problem().min_samples_leaf());
-  for (int side = 0; side < 2; ++side) {
-    for (int lane = 0; lane < lanes_[g]; ++lane) {
-      const double samples = sample_totals_[(g * 2 + side) * kLanes + lane];
-      losses.relaxed[side][lane] = LeafLoss(g, side, lane);
-      losses.constrained[side][lane] = samples < least ? kInfinity : losses.relaxed[side][lane];
-    }
-  }
-}
-
-double StumpScanner::SplitLoss(const double* best, int g, int side, int constrained,
-                               int lane) const {
-  const double first = best[BestIndex(g, side, constrained, 0) + lane];
-  const double second = best[BestIndex(g, side, constrained, 1) + lane];
-  const size_t block = static_cast<size_t>(g * 2 + side);
-  const size_t at = block * kLanes + static_cast<size_t>(lane);
+double StumpScanner::SplitLoss(const double* best, int g, int constrained, int at) const {
+  const double first = best[BestIndex(g, constrained, 0) + at];
+  const double second = best[BestIndex(g, constrained, 1) + at];
   switch (kind_) {
     case Kind::kBinary: {
       // Weight of class 0 and 1, or what it costs to miss them all.
-      const bool costs = !node_->problem().costs().empty();
-      const size_t outputs = costs ? 2 : static_cast<size_t>(classes_);
-      const auto sum = [&](size_t o) {
-        return o < outputs ? sum_totals_[(block * outputs + o) * kLanes + static_cast<size_t>(lane)]
-                           : 0.0;
-      };
+      const double* const sums = sum_totals_ + static_cast<size_t>(g) * outputs_ * kSpan + at;
+      double zeros = sums[0];
+      double ones = outputs_ > 1 ? sums[kSpan] : 0;
       // The cost of predicting class 1 is that of missing class 0.
-      const double zeros = sum(costs ? 1 : 0);
-      const double ones = sum(costs ? 0 : 1);
+      if (!node_->problem().costs().empty()) std::swap(zeros, ones);
       return std::min(zeros - first, ones + second);
     }
     case Kind::kClasses:
-      return weight_totals_[at] - first;
+      return weight_totals_[g * kSpan + at] - first;
     case Kind::kCosts:
       return first;
     case Kind::kRegression:
       break;
   }
-  if (constrained == 1 && first < 0) return kInfinity;
-  const double gain = first / second / (value_scale_ * value_scale_ * weight_scale_);
-  return std::max(square_totals_[at] - gain, 0.0);
+  if (first < 0) return kInfinity;
+  const double gain = first / second * scaled_weight_totals_[g * kSpan + at] /
+                      (value_scale_ * value_scale_ * weight_scale_);
+  return std::max(leaf_losses_[g * kSpan + at] - gain, 0.0);
 }
 
-void StumpScanner::ScanFeature(int feature, AlignedBytes& scratch, SideLosses* losses) const {
+Scan StumpScanner::DescribeScan(int feature) const {
   const SearchProblem& problem = node_->problem();
-  alignas(64) double best[kBestSize];
-  Scan scan{};
   const std::span<const uint32_t> order = node_->order(feature);
+  const bool weighted = weighted_ || kind_ == Kind::kRegression;
+  Scan scan{};
   scan.order = order.data();
   scan.count = static_cast<int>(order.size());
   scan.groups = groups_;
   scan.codes = codes_.data();
-  const Table table = weighted_ || kind_ == Kind::kRegression ? Table::kMasks
-                      : kind_ == Kind::kBinary                ? Table::kSigned
-                                                              : Table::kOnes;
-  scan.table = table == Table::kMasks    ? TableOf<Table::kMasks>(type_)
-               : table == Table::kSigned ? TableOf<Table::kSigned>(type_)
-                                         : TableOf<Table::kOnes>(type_);
-  scan.weights = weighted_ || kind_ == Kind::kRegression ? weights_.data() : nullptr;
+  if (weighted) {
+    scan.table = TableOf<Table::kMasks>(type_);
+    scan.weights = weights_.data();
+  } else {
+    scan.table =
+        kind_ == Kind::kBinary ? TableOf<Table::kSigned>(type_) : TableOf<Table::kOnes>(type_);
+  }
   if (counted_) {
     scan.counts = counts_.data();
     scan.count_totals = count_totals_.data();
@@ -399,11 +422,18 @@ void StumpScanner::ScanFeature(int feature, AlignedBytes& scratch, SideLosses* l
   scan.cost_totals = sum_totals_;
   scan.sums = static_cast<const double*>(sums_.data());
   scan.outputs = problem.outputs();
-  scan.sum_totals = scaled_sum_totals_;
+  scan.means = means_;
   scan.weight_totals = scaled_weight_totals_;
+  scan.least_products = least_products_;
+  return scan;
+}
+
+void StumpScanner::ScanFeature(int feature, AlignedBytes& scratch, SideLosses* losses) const {
+  alignas(64) double best[kBestSize];
+  Scan scan = DescribeScan(feature);
   scan.best = best;
   const int scratch_rows = kind_ == Kind::kClasses ? scan.count : 0;
-  const int scratch_outputs = kind_ == Kind::kRegression ? problem.outputs() : classes_;
+  const int scratch_outputs = kind_ == Kind::kRegression ? scan.outputs : classes_;
   scan.scratch = scratch.Room(
       static_cast<size_t>(ScratchBytes(scratch_rows, groups_, scratch_outputs, type_)));
   const ScanFunctions& functions = FastestScans();
@@ -422,21 +452,39 @@ void StumpScanner::ScanFeature(int feature, AlignedBytes& scratch, SideLosses* l
       break;
   }
   for (int g = 0; g < groups_; ++g) {
-    LeafLosses(g, losses[g]);
     for (int side = 0; side < 2; ++side) {
-      for (int lane = 0; lane < lanes_[g]; ++lane) {
-        double& relaxed = losses[g].relaxed[side][lane];
-        double& constrained = losses[g].constrained[side][lane];
-        relaxed = std::min(relaxed, problem.split_penalty() + SplitLoss(best, g, side, 0, lane));
-        if (!counted_) {
-          constrained = relaxed;
-        } else if (constrained < kInfinity) {
-          constrained =
-              std::min(constrained, problem.split_penalty() + SplitLoss(best, g, side, 1, lane));
-        }
-      }
+      for (int lane = 0; lane < lanes_[g]; ++lane) StoreLosses(best, g, side, lane, losses[g]);
     }
   }
+}
+
+void StumpScanner::LeafLosses(int g, SideLosses& losses) const {
+  const double least = static_cast<double>(node_->problem().min_samples_leaf());
+  for (int side = 0; side < 2; ++side) {
+    for (int lane = 0; lane < lanes_[g]; ++lane) {
+      const int at = g * kSpan + side * kLanes + lane;
+      losses.relaxed[side][lane] = leaf_losses_[at];
+      losses.constrained[side][lane] = sample_totals_[at] < least ? kInfinity : leaf_losses_[at];
+    }
+  }
+}
+
+// The better of a leaf and a split.
+void StumpScanner::StoreLosses(const double* best, int g, int side, int lane,
+                               SideLosses& losses) const {
+  const SearchProblem& problem = node_->problem();
+  const int at = side * kLanes + lane;
+  const double leaf = leaf_losses_[g * kSpan + at];
+  const double penalty = problem.split_penalty();
+  losses.relaxed[side][lane] = std::min(leaf, penalty + SplitLoss(best, g, 0, at));
+  if (!counted_) {
+    losses.constrained[side][lane] = losses.relaxed[side][lane];
+    return;
+  }
+  const double least = static_cast<double>(problem.min_samples_leaf());
+  losses.constrained[side][lane] = sample_totals_[g * kSpan + at] < least
+                                       ? kInfinity
+                                       : std::min(leaf, penalty + SplitLoss(best, g, 1, at));
 }
 
 }  // namespace trainyard::quant_bnb

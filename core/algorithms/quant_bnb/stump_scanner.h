@@ -64,12 +64,17 @@ class StumpScanner {
   void CopyWeights();
   void CopyTargets();
   void NumberClasses();
+  void Reserve();
   void AssignCodes(const ThresholdGroup& group, int g);
-  void AddUp(const ThresholdGroup& group, int g);
+  void AddUpRows(std::span<const uint32_t> entries, double* sums) const;
+  void StoreTotals(int g, int lanes);
+  void StoreMeans(int g);
   template <typename T>
   void StoreCountTotals();
-  double LeafLoss(int g, int side, int lane) const;
-  double SplitLoss(const double* best, int g, int side, int constrained, int lane) const;
+  double LeafLoss(int g, int at) const;
+  double SplitLoss(const double* best, int g, int constrained, int at) const;
+  Scan DescribeScan(int feature) const;
+  void StoreLosses(const double* best, int g, int side, int lane, SideLosses& losses) const;
 
   const SearchNode* node_ = nullptr;
   Kind kind_ = Kind::kBinary;
@@ -82,22 +87,28 @@ class StumpScanner {
   AlignedBytes weights_;
   AlignedBytes counts_;
   AlignedBytes sums_;
-  std::vector<double> costs_;
   double value_scale_ = 1;   // what targets are multiplied by in scans
   double weight_scale_ = 1;  // what weights are multiplied by
+  double least_weight_ = 0;  // of a row, so scaled
 
   int groups_ = 0;
   int lanes_[kMaxGroups] = {};
   std::vector<uint8_t> codes_;
-  // Of each side of each threshold: weight by class or cost by prediction or sum by output
-  // [group][side][output][lane], weight, squares and rows [group][side][lane].
+  // Of the rows between two thresholds of a group: weight by class, cost by prediction or sum by
+  // output, then weight, squares and given rows: [code][quantity].
+  size_t outputs_ = 0;
+  std::vector<double> segments_;
+  // Of each side of each threshold, [group][side][lane]; of `sum_totals_`
+  // [group][output][side][lane].
   AlignedBytes totals_;
   double* sum_totals_ = nullptr;
-  double* scaled_sum_totals_ = nullptr;
+  double* means_ = nullptr;
   double* weight_totals_ = nullptr;
   double* scaled_weight_totals_ = nullptr;
+  double* least_products_ = nullptr;
   double* square_totals_ = nullptr;
   double* sample_totals_ = nullptr;
+  double* leaf_losses_ = nullptr;
   AlignedBytes count_totals_;
 };
 

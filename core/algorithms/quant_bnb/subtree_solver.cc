@@ -30,10 +30,12 @@ SubtreeSolver::Level& SubtreeSolver::LevelOf(int depth) {
 }
 
 SubtreeSolution SubtreeSolver::Solve(const SearchNode& node, int depth, double budget,
-                                     ThreadPool* pool) {
+                                     const KnownCuts& known, KnownCuts* found, ThreadPool* pool) {
   if (depth == 1) return SolveStump(node, budget);
-  if (depth == 2) return pairs_.Solve(node, budget, pool);
-  return SolveDeep(node, depth, budget);
+  if (depth > 2) return SolveDeep(node, depth, budget, known, found);
+  const SubtreeSolution solution = pairs_.Solve(node, budget, known, pool);
+  if (found != nullptr) pairs_.Summarise(*found);
+  return solution;
 }
 
 SubtreeSolution SubtreeSolver::SolveStump(const SearchNode& node, double budget) {
@@ -44,29 +46,32 @@ SubtreeSolution SubtreeSolver::SolveStump(const SearchNode& node, double budget)
   return {stump.loss, stump.feature, stump.place, relaxed.loss};
 }
 
-SubtreeSolution SubtreeSolver::SolveDeep(const SearchNode& node, int depth, double budget) {
+SubtreeSolution SubtreeSolver::SolveDeep(const SearchNode& node, int depth, double budget,
+                                         const KnownCuts& known, KnownCuts* found) {
   ++deep_subproblems_;
   const double penalty = node.problem().split_penalty();
-  SubtreeSolution solution{kInfinity, -1, 0, node.leaf_loss()};
-  double limit = budget;
-  if (node.sample_count() >= node.problem().min_samples_leaf() && node.leaf_loss() < budget) {
-    solution.loss = limit = node.leaf_loss();
-  }
-  if (node.leaf_loss() <= penalty) return solution;
+  SubtreeSolution solution = Solve(node, depth - 1, kInfinity);
+  const double whole = solution.bound;
+  solution.bound = node.leaf_loss();
+  if (solution.loss >= budget) solution = {kInfinity, -1, 0, solution.bound};
+  double limit = std::min(budget, solution.loss);
   ThresholdFrontier& frontier = LevelOf(depth).frontier;
-  frontier.Assign(node);
+  frontier.Assign(node, whole, known);
   while (!stop_.Ask()) {
-    solution.bound = std::min(solution.bound, frontier.Exclude(limit - tolerance_));
+    frontier.Exclude(limit - tolerance_);
     const std::vector<Candidate> next = frontier.Choose(1);
     if (next.empty()) break;
     const Candidate& candidate = next.front();
-    const Evaluation found = Evaluate(node, candidate, depth, limit);
-    frontier.Add(candidate, found.left_bound, found.right_bound);
-    solution.bound = std::min(solution.bound, found.left_bound + found.right_bound + penalty);
-    if (found.loss + penalty >= limit) continue;
-    limit = found.loss + penalty;
-    solution = {limit, candidate.feature, candidate.place, solution.bound};
+    Evaluation evaluation = Evaluate(node, frontier, candidate, depth, limit);
+    const double loss = evaluation.loss + penalty;
+    frontier.Add(candidate, std::move(evaluation));
+    if (loss >= limit) continue;
+    limit = loss;
+    solution.loss = limit;
+    solution.feature = candidate.feature;
+    solution.place = candidate.place;
   }
+  solution.bound = std::min(solution.bound, frontier.Summarise(found));
   return solution;
 }
 
@@ -85,13 +90,14 @@ double SubtreeSolver::LeafCountBound(const SearchNode& node, int depth) const {
   return rest;
 }
 
-Evaluation SubtreeSolver::Evaluate(const SearchNode& node, const Candidate& candidate, int depth,
-                                   double limit) {
+Evaluation SubtreeSolver::Evaluate(const SearchNode& node, const ThresholdFrontier& frontier,
+                                   const Candidate& candidate, int depth, double limit) {
   Level& level = LevelOf(depth);
   SearchNode::Split(node, candidate.feature, candidate.place + 1, level.left, level.right);
   SearchNode* const nodes[2] = {&level.left, &level.right};
-  double bounds[2] = {std::max(candidate.left, LeafCountBound(level.left, depth - 1)),
-                      std::max(candidate.right, LeafCountBound(level.right, depth - 1))};
+  Evaluation evaluation;
+  double bounds[2] = {std::max(candidate.at.left, LeafCountBound(level.left, depth - 1)),
+                      std::max(candidate.at.right, LeafCountBound(level.right, depth - 1))};
   double losses[2] = {kInfinity, kInfinity};
   // What the children may cost together. More is asked for, so that a failure excludes neighbours
   // too.
@@ -99,13 +105,21 @@ Evaluation SubtreeSolver::Evaluate(const SearchNode& node, const Candidate& cand
       rules_.budget ? limit - node.problem().split_penalty() + candidate.reach : kInfinity;
   const int larger = level.left.row_count() >= level.right.row_count() ? 0 : 1;
   for (const int child : {larger, 1 - larger}) {
+    if (rules_.screening) frontier.Known(candidate, child, level.known);
     const double other = bounds[1 - child];
-    if (bounds[child] + other >= allowed) break;
-    const SubtreeSolution solution = Solve(*nodes[child], depth - 1, allowed - other);
+    if (bounds[child] + other >= allowed) {
+      evaluation.cuts[child] = level.known;
+      continue;
+    }
+    const SubtreeSolution solution =
+        Solve(*nodes[child], depth - 1, allowed - other, level.known, &evaluation.cuts[child]);
     bounds[child] = std::max(bounds[child], solution.bound);
     losses[child] = solution.loss;
   }
-  return {losses[0] + losses[1], bounds[0], bounds[1]};
+  evaluation.loss = losses[0] + losses[1];
+  evaluation.left = bounds[0];
+  evaluation.right = bounds[1];
+  return evaluation;
 }
 
 SearchTree SubtreeSolver::Build(const SearchNode& node, int depth,

@@ -12,15 +12,6 @@
 
 namespace trainyard::quant_bnb {
 
-// What the children of a threshold cost. Losses without the penalty of the split itself.
-struct Evaluation {
-  // Sum of the losses of trees found; infinite where the budget did not allow for any.
-  double loss = 0;
-  // Lower bounds of each child's loss, whatever the size of its leaves.
-  double left_bound = 0;
-  double right_bound = 0;
-};
-
 // Solves nodes one after another on the calling thread, with memory kept from call to call. When
 // the token stops the search, answers are void.
 class SubtreeSolver {
@@ -28,15 +19,21 @@ class SubtreeSolver {
   SubtreeSolver(const SearchRules& rules, double tolerance, StopToken& stop)
       : rules_(rules), tolerance_(tolerance), stop_(stop), pairs_(rules, tolerance, stop) {}
 
-  // Looks for trees of at most `depth` levels with a loss below `budget`. Depth 2 scans on `pool`
-  // where that is not null.
+  // Looks for trees of at most `depth` levels with a loss below `budget`. `known` are bounds for
+  // this node, or empty. Depth 2 scans on `pool` where that is not null. Writes to `found`, where
+  // that is not null, what is known of it then.
   SubtreeSolution Solve(const SearchNode& node, int depth, double budget,
+                        const KnownCuts& known = {}, KnownCuts* found = nullptr,
                         ThreadPool* pool = nullptr);
-  // The children of a threshold at a node whose tree may have `depth` levels. Trees of interest
-  // have a loss below `limit`, the penalty of the split included.
-  Evaluation Evaluate(const SearchNode& node, const Candidate& candidate, int depth, double limit);
+  // The children of a candidate of `frontier`, that of the node, whose tree may have `depth`
+  // levels. Trees of interest have a loss below `limit`, the penalty of the split included.
+  Evaluation Evaluate(const SearchNode& node, const ThresholdFrontier& frontier,
+                      const Candidate& candidate, int depth, double limit);
   // The tree of a solution of Solve. Solves the children again.
   SearchTree Build(const SearchNode& node, int depth, const SubtreeSolution& solution);
+
+  // The solver for two levels.
+  PairSolver& pairs() { return pairs_; }
 
   // Of all calls so far.
   const WorkCounters& counters() const;
@@ -47,11 +44,13 @@ class SubtreeSolver {
     explicit Level(const BoundRules& rules) : frontier(rules) {}
     SearchNode left;
     SearchNode right;
+    KnownCuts known;
     ThresholdFrontier frontier;
   };
   Level& LevelOf(int depth);
   SubtreeSolution SolveStump(const SearchNode& node, double budget);
-  SubtreeSolution SolveDeep(const SearchNode& node, int depth, double budget);
+  SubtreeSolution SolveDeep(const SearchNode& node, int depth, double budget,
+                            const KnownCuts& known, KnownCuts* found);
   double LeafCountBound(const SearchNode& node, int depth) const;
 
   const SearchRules rules_;

@@ -52,123 +52,239 @@ void RowCosts::Assign(const SearchNode& node) {
   }
 }
 
-void ThresholdList::Assign(const SearchNode& node, int feature, const RowCosts& costs) {
+void ThresholdList::Assign(const SearchNode& node, int feature, const RowCosts& costs, double whole,
+                           std::span<const KnownCut> known, int begin_tag, int end_tag) {
   const std::span<const uint32_t> order = node.order(feature);
   places_.clear();
   cost_before_.clear();
   double cost = 0;
   for (size_t i = 0; i < order.size(); ++i) {
     cost += costs[order[i] & kRowMask];
-    if ((order[i] & kLastOfValue) == 0 || i + 1 == order.size()) continue;
+    if ((order[i] & kLastOfValue) == 0) continue;
     places_.push_back(static_cast<int>(i));
     cost_before_.push_back(cost);
   }
-  alive_.resize(places_.size());
-  for (size_t i = 0; i < alive_.size(); ++i) alive_[i] = static_cast<int>(i);
-  anchors_.assign({{-1, 0, -kInfinity}, {count(), -kInfinity, 0}});
+  places_.pop_back();
+  cost_before_.pop_back();
+  alive_ = count();
+  intervals_.assign({{Anchor{0, 0, whole, begin_tag}, 0, 0, count()},
+                     {Anchor{cost, whole, 0, end_tag}, count(), count(), count()}});
+  if (known.empty()) return;
+  InsertKnown(node, feature, known);
+  Tighten();
 }
 
-void ThresholdList::Choose(int most, std::vector<int>& chosen) const {
-  chosen.clear();
-  const int64_t alive = static_cast<int64_t>(alive_.size());
-  if (alive <= most) {
-    chosen = alive_;
-    return;
+// Cuts that lie at a threshold come behind it, so that it stays alive.
+void ThresholdList::InsertKnown(const SearchNode& node, int feature,
+                                std::span<const KnownCut> known) {
+  const Interval end = intervals_.back();
+  intervals_.pop_back();
+  int passed = 0;
+  for (const KnownCut& cut : known) {
+    passed = Bisect(passed, count(), [&](int threshold) {
+      return node.RankAt(feature, place(threshold)) > cut.rank;
+    });
+    // Beyond the last threshold there are rows of one value: the cut is inside or behind them.
+    if (passed == count()) break;
+    if (passed == 0) continue;
+    const Anchor anchor{CostBefore(passed - 1), cut.left, cut.right, -1};
+    Interval& last = intervals_.back();
+    if (last.passed == passed && last.before.tag < 0) {
+      last.before.left = std::max(last.before.left, anchor.left);
+      last.before.right = std::max(last.before.right, anchor.right);
+      continue;
+    }
+    last.end = passed;
+    intervals_.push_back({anchor, passed, passed, count()});
   }
-  for (int64_t i = 0; i < most; ++i) {
-    chosen.push_back(alive_[static_cast<size_t>((2 * i + 1) * alive / (2 * most))]);
+  intervals_.push_back(end);
+}
+
+// Lets every anchor know what follows for it from all others: losses on the left rise from cut to
+// cut, by no more than the rows between cost; those on the right fall likewise.
+void ThresholdList::Tighten() {
+  for (size_t i = 1; i < intervals_.size(); ++i) {
+    const Anchor& previous = intervals_[i - 1].before;
+    Anchor& anchor = intervals_[i].before;
+    anchor.left = std::max(anchor.left, previous.left);
+    anchor.right = std::max(anchor.right, previous.right - (anchor.cost - previous.cost));
+  }
+  for (size_t i = intervals_.size() - 1; i > 0; --i) {
+    const Anchor& next = intervals_[i].before;
+    Anchor& anchor = intervals_[i - 1].before;
+    anchor.right = std::max(anchor.right, next.right);
+    anchor.left = std::max(anchor.left, next.left - (next.cost - anchor.cost));
   }
 }
 
-void ThresholdList::Add(std::span<const Anchor> anchors) {
-  const auto by_threshold = [](const Anchor& a, const Anchor& b) {
-    return a.threshold < b.threshold;
-  };
-  const ptrdiff_t before = static_cast<ptrdiff_t>(anchors_.size());
-  anchors_.insert(anchors_.end(), anchors.begin(), anchors.end());
-  std::inplace_merge(anchors_.begin(), anchors_.begin() + before, anchors_.end(), by_threshold);
-  size_t next = 0;
-  std::erase_if(alive_, [&](int threshold) {
-    while (next < anchors.size() && anchors[next].threshold < threshold) ++next;
-    return next < anchors.size() && anchors[next].threshold == threshold;
-  });
+void ThresholdList::AppendCuts(const SearchNode& node, int feature,
+                               std::vector<KnownCut>& cuts) const {
+  for (size_t i = 1; i + 1 < intervals_.size(); ++i) {
+    const Anchor& previous = intervals_[i - 1].before;
+    const Anchor& anchor = intervals_[i].before;
+    const Anchor& next = intervals_[i + 1].before;
+    const double left = std::max(previous.left, next.left - (next.cost - anchor.cost));
+    const double right = std::max(next.right, previous.right - (anchor.cost - previous.cost));
+    if (anchor.left <= left && anchor.right <= right) continue;
+    const uint32_t rank = node.RankAt(feature, place(intervals_[i].passed - 1));
+    cuts.push_back({rank, anchor.left, anchor.right});
+  }
 }
 
-ThresholdList::SideBounds ThresholdList::Bounds(const Anchor& before, const Anchor& after,
-                                                int threshold, const BoundRules& rules) const {
-  const double here = cost_before_[static_cast<size_t>(threshold)];
-  SideBounds bounds{0, 0};
-  if (rules.interval) bounds = {before.left, after.right};
+AnchoredThreshold ThresholdList::At(size_t interval, int threshold, const BoundRules& rules) const {
+  AnchoredThreshold at;
+  at.threshold = threshold;
+  at.before = intervals_[interval].before;
+  at.after = intervals_[interval + 1].before;
+  at.cost_before = CostBefore(threshold) - at.before.cost;
+  at.cost_after = at.after.cost - CostBefore(threshold);
+  if (rules.interval) {
+    at.left = at.before.left;
+    at.right = at.after.right;
+  }
   if (rules.neighbourhood) {
-    if (before.threshold >= 0) {
-      const double between = here - cost_before_[static_cast<size_t>(before.threshold)];
-      bounds.right = std::max(bounds.right, before.right - between);
-    }
-    if (after.threshold < count()) {
-      const double between = cost_before_[static_cast<size_t>(after.threshold)] - here;
-      bounds.left = std::max(bounds.left, after.left - between);
-    }
+    at.left = std::max(at.left, at.after.left - at.cost_after);
+    at.right = std::max(at.right, at.before.right - at.cost_before);
   }
-  return bounds;
+  return at;
 }
 
-template <typename Use>
-void ThresholdList::ForEachBound(double penalty, const BoundRules& rules, Use use) const {
-  size_t after = 0;
-  for (const int threshold : alive_) {
-    while (anchors_[after].threshold < threshold) ++after;
-    const SideBounds bounds = Bounds(anchors_[after - 1], anchors_[after], threshold, rules);
-    use(threshold, bounds.left + bounds.right + penalty);
-  }
+double ThresholdList::Bound(size_t interval, int threshold, const BoundRules& rules) const {
+  const AnchoredThreshold at = At(interval, threshold, rules);
+  return at.left + at.right;
 }
 
-double ThresholdList::Exclude(double limit, double penalty, const BoundRules& rules) {
-  double least = kInfinity;
-  size_t kept = 0;
-  // Writing follows reading: what is kept stands at or before the place that is read.
-  ForEachBound(penalty, rules, [&](int threshold, double bound) {
-    if (bound >= limit) {
-      least = std::min(least, bound);
+// The least value of the bound over all points between the anchors, thresholds or not.
+double ThresholdList::LeastBound(size_t interval, const BoundRules& rules) const {
+  const Anchor& before = intervals_[interval].before;
+  const Anchor& after = intervals_[interval + 1].before;
+  double least = 0;
+  if (rules.interval) least = before.left + after.right;
+  if (rules.neighbourhood) {
+    least = std::max(least, after.left + before.right - (after.cost - before.cost));
+  }
+  return least;
+}
+
+template <typename Holds>
+int ThresholdList::Bisect(int begin, int end, Holds holds) {
+  while (begin < end) {
+    const int middle = begin + (end - begin) / 2;
+    if (holds(middle)) {
+      end = middle;
     } else {
-      alive_[kept++] = threshold;
+      begin = middle + 1;
     }
-  });
-  alive_.resize(kept);
-  return least;
+  }
+  return begin;
 }
 
-double ThresholdList::LeastBound(double penalty, const BoundRules& rules) const {
-  double least = kInfinity;
-  ForEachBound(penalty, rules, [&](int, double bound) { least = std::min(least, bound); });
-  return least;
+void ThresholdList::Choose(int most, const BoundRules& rules,
+                           std::vector<AnchoredThreshold>& chosen) const {
+  chosen.clear();
+  const int64_t wanted = std::min<int64_t>(most, alive_);
+  int64_t passed = 0;  // living thresholds before the interval
+  size_t interval = 0;
+  for (int64_t i = 0; i < wanted; ++i) {
+    const int64_t number = wanted == alive_ ? i : (2 * i + 1) * alive_ / (2 * wanted);
+    while (number >= passed + intervals_[interval].end - intervals_[interval].first) {
+      passed += intervals_[interval].end - intervals_[interval].first;
+      ++interval;
+    }
+    chosen.push_back(
+        At(interval, intervals_[interval].first + static_cast<int>(number - passed), rules));
+  }
 }
 
 std::vector<Candidate> ThresholdList::Intervals(double penalty, const BoundRules& rules) const {
   std::vector<Candidate> candidates;
-  const size_t alive = alive_.size();
-  size_t after = 0;
-  for (size_t begin = 0; begin < alive;) {
-    while (anchors_[after].threshold < alive_[begin]) ++after;
+  for (size_t i = 0; i + 1 < intervals_.size(); ++i) {
+    const Interval& interval = intervals_[i];
+    if (interval.first == interval.end) continue;
     Candidate candidate;
-    candidate.bound = kInfinity;
-    size_t end = begin;
-    for (; end < alive && alive_[end] < anchors_[after].threshold; ++end) {
-      const SideBounds bounds = Bounds(anchors_[after - 1], anchors_[after], alive_[end], rules);
-      candidate.bound = std::min(candidate.bound, bounds.left + bounds.right + penalty);
-    }
-    candidate.threshold = alive_[begin + (end - begin) / 2];
-    candidate.place = place(candidate.threshold);
-    const SideBounds bounds =
-        Bounds(anchors_[after - 1], anchors_[after], candidate.threshold, rules);
-    candidate.left = bounds.left;
-    candidate.right = bounds.right;
-    const auto cost = [&](size_t i) { return cost_before_[static_cast<size_t>(alive_[i])]; };
-    const double here = cost_before_[static_cast<size_t>(candidate.threshold)];
-    candidate.reach = std::max(here - cost(begin), cost(end - 1) - here);
+    candidate.at = At(i, interval.first + (interval.end - interval.first) / 2, rules);
+    candidate.place = place(candidate.at.threshold);
+    candidate.bound = LeastBound(i, rules) + penalty;
+    const double here = CostBefore(candidate.at.threshold);
+    candidate.reach =
+        std::max(here - CostBefore(interval.first), CostBefore(interval.end - 1) - here);
     candidates.push_back(candidate);
-    begin = end;
   }
   return candidates;
+}
+
+Candidate ThresholdList::CandidateAt(int place, const BoundRules& rules) const {
+  const int threshold =
+      static_cast<int>(std::lower_bound(places_.begin(), places_.end(), place) - places_.begin());
+  size_t interval = 0;
+  while (threshold >= intervals_[interval].end) ++interval;
+  Candidate candidate;
+  candidate.place = place;
+  candidate.at = At(interval, threshold, rules);
+  return candidate;
+}
+
+void ThresholdList::Add(std::span<const Evaluated> evaluated) {
+  merged_.clear();
+  size_t next = 0;
+  for (const Interval& interval : intervals_) {
+    merged_.push_back(interval);
+    for (; next < evaluated.size() && evaluated[next].threshold < interval.end; ++next) {
+      const int threshold = evaluated[next].threshold;
+      Anchor anchor = evaluated[next].anchor;
+      anchor.cost = CostBefore(threshold);
+      merged_.back().end = threshold;
+      merged_.push_back({anchor, threshold + 1, threshold + 1, interval.end});
+      --alive_;
+    }
+  }
+  intervals_.swap(merged_);
+  Tighten();
+}
+
+double ThresholdList::Exclude(double limit, double penalty, const BoundRules& rules) {
+  double least = kInfinity;
+  for (size_t i = 0; i + 1 < intervals_.size(); ++i) {
+    Interval& interval = intervals_[i];
+    if (interval.first == interval.end) continue;
+    const Anchor& before = interval.before;
+    const Anchor& after = intervals_[i + 1].before;
+    int first = interval.first;
+    int end = interval.end;
+    if (const double lowest = LeastBound(i, rules) + penalty; lowest >= limit) {
+      least = std::min(least, lowest);
+      end = first;
+    } else if (rules.neighbourhood) {
+      // Up to here the loss on the right, as it falls from the anchor before, is too great, and
+      // from there on that on the left, as it rises towards the anchor after.
+      const double left = rules.interval ? before.left : 0;
+      const double right = rules.interval ? after.right : 0;
+      const double from = before.cost + before.right + left + penalty - limit;
+      const double to = after.cost - after.left - right - penalty + limit;
+      first = Bisect(first, end, [&](int threshold) { return CostBefore(threshold) > from; });
+      end = Bisect(first, end, [&](int threshold) { return CostBefore(threshold) >= to; });
+    }
+    if (first > interval.first) least = std::min(least, Bound(i, first - 1, rules) + penalty);
+    if (end < interval.end) least = std::min(least, Bound(i, end, rules) + penalty);
+    alive_ -= (first - interval.first) + (interval.end - end);
+    interval.first = first;
+    interval.end = end;
+  }
+  return least;
+}
+
+void ThresholdList::Close() {
+  for (Interval& interval : intervals_) interval.end = interval.first;
+  alive_ = 0;
+}
+
+double ThresholdList::LeastBound(double penalty, const BoundRules& rules) const {
+  double least = std::numeric_limits<double>::infinity();
+  for (size_t i = 0; i + 1 < intervals_.size(); ++i) {
+    if (intervals_[i].first == intervals_[i].end) continue;
+    least = std::min(least, LeastBound(i, rules) + penalty);
+  }
+  return least;
 }
 
 }  // namespace trainyard::quant_bnb

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "core/algorithms/quant_bnb/known_cuts.h"
 #include "core/algorithms/quant_bnb/search_node.h"
 
 namespace trainyard::quant_bnb {
@@ -27,16 +28,36 @@ class RowCosts {
   std::vector<double> costs_;
 };
 
-// A threshold that is to be evaluated.
-struct Candidate {
-  int feature = 0;    // number in the node's features()
-  int threshold = 0;  // number in the feature's list
-  int place = 0;      // of the last row on the left in the feature's order
-  // Least loss that a tree with this threshold or another one of its interval can have.
-  double bound = 0;
+// A cut of the order whose children's losses, or lower bounds of them, are known.
+struct Anchor {
+  // Cost of all rows up to it.
+  double cost = 0;
+  double left = 0;
+  double right = 0;
+  // What its maker wants to find again by it; -1: nothing.
+  int tag = -1;
+};
+
+// A threshold between two neighbouring anchors.
+struct AnchoredThreshold {
+  int threshold = 0;
+  Anchor before;
+  Anchor after;
+  // Cost of the rows between it and either.
+  double cost_before = 0;
+  double cost_after = 0;
   // Lower bounds of the children's losses.
   double left = 0;
   double right = 0;
+};
+
+// A threshold that is to be evaluated.
+struct Candidate {
+  int feature = 0;  // number in the node's features()
+  int place = 0;    // of the last row on the left in the feature's order
+  AnchoredThreshold at;
+  // Least loss that a tree with this threshold or another one of its interval can have.
+  double bound = 0;
   // The most that the rows between it and another living threshold of its interval can cost.
   double reach = 0;
 };
@@ -45,51 +66,84 @@ struct Candidate {
 // evaluated are anchors; the others are alive until they are excluded by the pointwise bound: for a
 // < t < b, neighbouring anchors,
 //   loss(t) >= max(L(a), L(b) - C(t, b)) + max(R(b), R(a) - C(a, t)),
-// L and R being the losses of the children and C the cost of the rows between.
+// L and R being the losses of the children and C the cost of the rows between. With all rows on one
+// side the ends of the order are anchors too. As t moves from a to b the slope of this bound over
+// C(a, t) goes from -1 by 0 to 1: what is alive between two anchors has no gap, and a bisection
+// finds its ends.
 class ThresholdList {
  public:
-  // All thresholds of feature number `feature` of the node, all alive.
-  void Assign(const SearchNode& node, int feature, const RowCosts& costs);
+  // All thresholds of feature number `feature` of the node, all alive. `whole` is a lower bound of
+  // the loss of a child that has all rows, `known` are cuts of the node by this feature; the tags
+  // are those of the ends as anchors.
+  void Assign(const SearchNode& node, int feature, const RowCosts& costs, double whole,
+              std::span<const KnownCut> known, int begin_tag, int end_tag);
 
   int count() const { return static_cast<int>(places_.size()); }
   // Place of the last row on the left, in the feature's order.
   int place(int threshold) const { return places_[static_cast<size_t>(threshold)]; }
-  std::span<const int> alive() const { return alive_; }
+  // Number of thresholds alive.
+  int64_t alive() const { return alive_; }
 
   // Up to `most` of those alive, at quantiles, ascending; all where they fit.
-  void Choose(int most, std::vector<int>& chosen) const;
-  // Makes anchors of thresholds, ascending, whose children's losses (or lower bounds of them) are
-  // known. They are alive no more.
-  struct Anchor {
-    int threshold;
-    double left;
-    double right;
-  };
-  void Add(std::span<const Anchor> anchors);
-  // Excludes every threshold with bound + `penalty` >= `limit`; returns the least such sum among
-  // those excluded now (infinite: none).
-  double Exclude(double limit, double penalty, const BoundRules& rules);
-  // Bound + `penalty` of those alive, the least; infinite where none is.
-  double LeastBound(double penalty, const BoundRules& rules) const;
+  void Choose(int most, const BoundRules& rules, std::vector<AnchoredThreshold>& chosen) const;
   // The middle one of those alive in each interval between anchors, ascending; `feature` is left
   // open.
   std::vector<Candidate> Intervals(double penalty, const BoundRules& rules) const;
+  // The threshold after a place of the order, which must be alive; likewise, without `bound` and
+  // `reach`.
+  Candidate CandidateAt(int place, const BoundRules& rules) const;
+  // Makes anchors of living thresholds, ascending; an anchor's cost is filled in.
+  struct Evaluated {
+    int threshold;
+    Anchor anchor;
+  };
+  void Add(std::span<const Evaluated> evaluated);
+  // Appends the anchors that tell more than their neighbours do, as cuts of the node given to
+  // Assign.
+  void AppendCuts(const SearchNode& node, int feature, std::vector<KnownCut>& cuts) const;
+  // Calls `use` with the tags of the anchors around living thresholds.
+  template <typename Use>
+  void ForEachTagInUse(Use use) const {
+    for (size_t i = 0; i + 1 < intervals_.size(); ++i) {
+      if (intervals_[i].first == intervals_[i].end) continue;
+      use(intervals_[i].before.tag);
+      use(intervals_[i + 1].before.tag);
+    }
+  }
+  // Excludes every threshold with bound + `penalty` >= `limit`; returns a lower bound of the least
+  // such sum among those excluded now (infinite: none).
+  double Exclude(double limit, double penalty, const BoundRules& rules);
+  // Excludes all.
+  void Close();
+  // A lower bound of bound + `penalty` over those alive; infinite where none is.
+  double LeastBound(double penalty, const BoundRules& rules) const;
 
  private:
-  // Lower bounds of the children's losses.
-  struct SideBounds {
-    double left;
-    double right;
+  // The thresholds between an anchor and the next that are alive: [first, end).
+  struct Interval {
+    Anchor before;
+    // Thresholds that lie before the anchor, itself included where it is one.
+    int passed;
+    int first;
+    int end;
   };
-  template <typename Use>
-  void ForEachBound(double penalty, const BoundRules& rules, Use use) const;
-  SideBounds Bounds(const Anchor& before, const Anchor& after, int threshold,
-                    const BoundRules& rules) const;
+  double CostBefore(int threshold) const { return cost_before_[static_cast<size_t>(threshold)]; }
+  void InsertKnown(const SearchNode& node, int feature, std::span<const KnownCut> known);
+  void Tighten();
+  AnchoredThreshold At(size_t interval, int threshold, const BoundRules& rules) const;
+  double Bound(size_t interval, int threshold, const BoundRules& rules) const;
+  double LeastBound(size_t interval, const BoundRules& rules) const;
+  // First threshold in [begin, end) for which `holds`, which is false up to some and true from
+  // there.
+  template <typename Holds>
+  static int Bisect(int begin, int end, Holds holds);
 
   std::vector<int> places_;
   std::vector<double> cost_before_;  // of all rows up to each threshold
-  std::vector<int> alive_;
-  std::vector<Anchor> anchors_;  // with one before all thresholds and one behind
+  int64_t alive_ = 0;
+  // Ascending; the last one, whose anchor is the end of the order, is empty.
+  std::vector<Interval> intervals_;
+  std::vector<Interval> merged_;
 };
 
 }  // namespace trainyard::quant_bnb
