@@ -34,6 +34,17 @@ bool IsNumberMap(const FieldDescriptor& field) {
          field.message_type()->map_key()->cpp_type() == FieldDescriptor::CPPTYPE_STRING;
 }
 
+// The map of numbers in the values of a map, where they hold nothing else; else nullptr.
+const FieldDescriptor* InnerNumberMap(const FieldDescriptor& field) {
+  if (!field.is_map() || field.message_type()->map_value()->message_type() == nullptr ||
+      field.message_type()->map_key()->cpp_type() != FieldDescriptor::CPPTYPE_STRING) {
+    return nullptr;
+  }
+  const auto& value = *field.message_type()->map_value()->message_type();
+  const bool alone = value.field_count() == 1 && IsNumberMap(*value.field(0));
+  return alone ? value.field(0) : nullptr;
+}
+
 Numbers ReadMap(const Message& message, const FieldDescriptor& field) {
   Numbers numbers;
   const auto* reflection = message.GetReflection();
@@ -44,6 +55,29 @@ Numbers ReadMap(const Message& message, const FieldDescriptor& field) {
         of_entry->GetDouble(entry, field.message_type()->map_value());
   }
   return numbers;
+}
+
+// The maps of numbers in a map, by its keys: sets of rows in their usual order, others after them.
+std::vector<std::pair<std::string, Numbers>> ReadMaps(const Message& message,
+                                                      const FieldDescriptor& field) {
+  std::vector<std::pair<std::string, Numbers>> maps;
+  const FieldDescriptor* inner = InnerNumberMap(field);
+  const auto* reflection = message.GetReflection();
+  for (int i = 0; i < reflection->FieldSize(message, &field); ++i) {
+    const Message& entry = reflection->GetRepeatedMessage(message, &field, i);
+    const auto* of_entry = entry.GetReflection();
+    maps.emplace_back(
+        of_entry->GetString(entry, field.message_type()->map_key()),
+        ReadMap(of_entry->GetMessage(entry, field.message_type()->map_value()), *inner));
+  }
+  const auto place = [](const std::string& key) {
+    constexpr std::string_view kSets[] = {"train", "validation", "test"};
+    return std::find(std::begin(kSets), std::end(kSets), key) - std::begin(kSets);
+  };
+  std::sort(maps.begin(), maps.end(), [&](const auto& a, const auto& b) {
+    return std::pair(place(a.first), a.first) < std::pair(place(b.first), b.first);
+  });
+  return maps;
 }
 
 // A table with a line per key and a column per map.
@@ -130,6 +164,13 @@ std::string CommonPrefix(const std::vector<std::string>& names) {
   return end == std::string::npos ? "" : prefix.substr(0, end + 1);
 }
 
+// `cart_metrics` is `cart ` in titles.
+std::string Stem(std::string name) {
+  constexpr std::string_view kSuffix = "metrics";
+  if (absl::EndsWith(name, "_metrics")) name.resize(name.size() - kSuffix.size());
+  return Words(name) + (absl::EndsWith(name, "_") ? "" : " ");
+}
+
 std::string MapsText(const Message& message, const Terminal& terminal) {
   std::vector<std::string> names;
   std::vector<Numbers> maps;
@@ -144,7 +185,16 @@ std::string MapsText(const Message& message, const Terminal& terminal) {
   for (size_t i = 0; i < maps.size(); ++i) {
     titled.emplace_back(Words(names[i].substr(prefix)), maps[i]);
   }
-  return SideBySide(titled, terminal);
+  std::string text = SideBySide(titled, terminal);
+  for (int i = 0; i < message.GetDescriptor()->field_count(); ++i) {
+    const FieldDescriptor& field = *message.GetDescriptor()->field(i);
+    if (InnerNumberMap(field) == nullptr) continue;
+    std::vector<std::pair<std::string, Numbers>> maps_of_field = ReadMaps(message, field);
+    for (auto& [title, numbers] : maps_of_field) title = absl::StrCat(Stem(field.name()), title);
+    const std::string table = SideBySide(maps_of_field, terminal);
+    absl::StrAppend(&text, text.empty() || table.empty() ? "" : "\n", table);
+  }
+  return text;
 }
 
 std::string LongText(const std::string& title, const std::string& text, const Terminal& terminal) {
@@ -226,7 +276,9 @@ std::string MostTellingCurve(const std::map<std::string, Curve>& curves) {
     if (finite.size() < 2) continue;
     const auto has = [&name = name](const char* part) { return absl::StrContains(name, part); };
     int score = 0;
-    if (has("loss") || has("error") || has("rmse") || has("mse") || has("bits")) score += 4;
+    if (has("loss") || has("error") || has("rmse") || has("mse") || has("bits") || has("gap")) {
+      score += 4;
+    }
     if (has("accuracy") || has("auc") || has("r2") || has("objective")) score += 3;
     if (has("valid") || has("test") || has("cv")) score += 2;
     const auto [low, high] = std::minmax_element(finite.begin(), finite.end());

@@ -11,8 +11,8 @@
 namespace trainyard::cli {
 
 // Tables: the metrics on training, validation and test rows side by side; then, of the algorithm's
-// own report, all maps of numbers side by side (`metrics_plain` beside `metrics_shrunk`), its
-// single values, the first lines of its longer texts; at last time and memory.
+// own report, all maps of numbers side by side (`metrics_plain` beside `metrics_shrunk`), those in
+// maps (`cart_metrics` by set of rows), its single values, the first lines of its longer texts; at last time and memory.
 std::string ReportText(const v1::Report& report, const Terminal& terminal);
 
 // A small plot of the most telling curve: of `curves`, the metrics of a job by name, or else of the
@@ -20,8 +20,8 @@ std::string ReportText(const v1::Report& report, const Terminal& terminal);
 std::string CurveText(const v1::Report& report, const std::map<std::string, Curve>& curves,
                       const Terminal& terminal);
 
-// The name of the most telling of `curves`; empty when none has two finite points. Losses go before
-// scores, validation before training, and curves that move before constant ones.
+// The name of the most telling of `curves`; empty when none has two finite points. Losses and gaps
+// go before scores, validation before training, and curves that move before constant ones.
 std::string MostTellingCurve(const std::map<std::string, Curve>& curves);
 
 }  // namespace trainyard::cli

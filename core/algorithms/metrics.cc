@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/base/status.h"
+#include "core/trees/class_costs.h"
 
 namespace trainyard {
 namespace {
@@ -81,24 +82,27 @@ double LogLossOf(double probability) { return -std::log(std::max(probability, kL
 
 absl::StatusOr<std::map<std::string, double>> ClassificationMetrics(
     std::span<const double> probabilities, std::span<const int32_t> classes,
-    std::span<const double> weights, int class_count, const std::function<absl::Status()>& check) {
+    std::span<const double> weights, int class_count, const std::function<absl::Status()>& check,
+    std::span<const double> costs) {
   const size_t width = static_cast<size_t>(class_count);
   double weight = 0;
   double correct = 0;
   double loss = 0;
+  double cost = 0;
   for (size_t row = 0; row < classes.size(); ++row) {
     if (row % kRowsPerCheck == 0) TY_RETURN_IF_ERROR(Ask(check));
     const std::span<const double> own = probabilities.subspan(row * width, width);
     const size_t actual = static_cast<size_t>(classes[row]);
-    const size_t predicted =
-        static_cast<size_t>(std::max_element(own.begin(), own.end()) - own.begin());
+    const size_t predicted = static_cast<size_t>(LeastCostClass(own, costs));
     weight += WeightAt(weights, row);
     correct += predicted == actual ? WeightAt(weights, row) : 0;
     loss += WeightAt(weights, row) * LogLossOf(own[actual]);
+    if (!costs.empty()) cost += WeightAt(weights, row) * costs[actual * width + predicted];
   }
   if (!(weight > 0)) return std::map<std::string, double>();
   std::map<std::string, double> metrics = {{"accuracy", correct / weight},
                                            {"log_loss", loss / weight}};
+  if (!costs.empty()) metrics["cost"] = cost / weight;
   double area = 0;
   int areas = 0;
   for (size_t k = width == 2 ? 1 : 0; k < width; ++k) {

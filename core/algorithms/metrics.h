@@ -24,10 +24,13 @@ double LogLossOf(double probability);
 // one class against the rest; ties count half. Classes without rows, or without rows of others, are
 // left out of the mean, and `auc` is absent when none remains. Empty for no rows. Returns what
 // `check` returns when that is not OK; it is asked every few milliseconds and may be empty.
+//
+// With `costs`, [true class][predicted class] row-major, the predicted class is that of
+// LeastCostClass, and `cost` is the mean cost of a row.
 absl::StatusOr<std::map<std::string, double>> ClassificationMetrics(
     std::span<const double> probabilities, std::span<const int32_t> classes,
     std::span<const double> weights, int class_count,
-    const std::function<absl::Status()>& check = {});
+    const std::function<absl::Status()>& check = {}, std::span<const double> costs = {});
 
 // `rmse`, the root of the mean over rows and outputs of the squared error, and `r2`, 1 minus
 // squared error over squared deviation from the mean, averaged over the outputs that vary (absent

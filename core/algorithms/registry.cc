@@ -2,6 +2,7 @@
 
 #include "core/algorithms/diagnostic/diagnostic.h"
 #include "core/algorithms/hierarchical_shrinkage/hierarchical_shrinkage.h"
+#include "core/algorithms/quant_bnb/quant_bnb.h"
 
 namespace trainyard {
 
@@ -10,6 +11,7 @@ const std::vector<const Algorithm*>& AllAlgorithms() {
   static const auto* const algorithms = new std::vector<const Algorithm*>{
       &DiagnosticAlgorithm(),
       &HierarchicalShrinkageAlgorithm(),
+      &QuantBnbAlgorithm(),
   };
   return *algorithms;
 }

@@ -242,4 +242,30 @@ absl::StatusOr<LearningTable> PrepareLearningTable(std::shared_ptr<const Table> 
   return result;
 }
 
+v1::TreeModel DescribeModel(const LearningTable& data) {
+  v1::TreeModel model;
+  for (const int column : data.columns.features) {
+    v1::ColumnSchema& schema = *model.add_features();
+    schema = data.table->column(column);
+    if (schema.type() != v1::COLUMN_TYPE_CATEGORICAL) continue;
+    const std::span<const std::string> levels = data.table->levels(column);
+    schema.mutable_levels()->Assign(levels.begin(), levels.end());
+  }
+  for (const int column : data.columns.targets)
+    model.add_targets(data.table->column(column).name());
+  model.mutable_classes()->Add(data.class_labels.begin(), data.class_labels.end());
+  model.set_output(data.classification() ? v1::TreeModel::OUTPUT_PROBABILITIES
+                                         : v1::TreeModel::OUTPUT_VALUES);
+  return model;
+}
+
+void DescribeColumns(const LearningTable& data, v1::ModelManifest& manifest) {
+  for (const int column : data.columns.features) {
+    *manifest.add_features() = data.table->column(column);
+  }
+  for (const int column : data.columns.targets) {
+    *manifest.add_targets() = data.table->column(column);
+  }
+}
+
 }  // namespace trainyard

@@ -14,7 +14,9 @@
 #include "core/data/table.h"
 #include "core/training/training_context.h"
 #include "core/trees/tree.h"
+#include "trainyard/v1/model.pb.h"
 #include "trainyard/v1/table.pb.h"
+#include "trainyard/v1/tree.pb.h"
 
 namespace trainyard {
 
@@ -62,5 +64,12 @@ absl::StatusOr<LearningTable> PrepareLearningTable(std::shared_ptr<const Table> 
                                                    const TableColumns& columns,
                                                    const v1::SplitOptions& split,
                                                    bool classification, TrainingContext& context);
+
+// A tree model of the table's features, with all of their levels, and of its targets: all but the
+// trees and how they combine.
+v1::TreeModel DescribeModel(const LearningTable& data);
+
+// Adds the features and targets.
+void DescribeColumns(const LearningTable& data, v1::ModelManifest& manifest);
 
 }  // namespace trainyard

@@ -1,6 +1,7 @@
 #include "core/algorithms/tree_model_predictor.h"
 
 #include <algorithm>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "core/algorithms/feature_binder.h"
 #include "core/algorithms/tree_model_explainer.h"
 #include "core/base/status.h"
+#include "core/trees/class_costs.h"
 #include "core/trees/thread_pool.h"
 #include "core/trees/tree_predictor.h"
 #include "core/trees/tree_proto.h"
@@ -21,6 +23,7 @@ class TreeModelPredictor final : public Predictor {
       : binder_(model),
         targets_(model.targets().begin(), model.targets().end()),
         classes_(model.classes().begin(), model.classes().end()),
+        costs_(model.costs().begin(), model.costs().end()),
         trees_(ensemble),
         explainer_(model, std::move(ensemble), trees_) {}
 
@@ -69,9 +72,8 @@ class TreeModelPredictor final : public Predictor {
     Predictions::Column& chosen = predictions.columns.emplace_back();
     chosen.name = "prediction";
     for (size_t i = 0; i < values.size(); i += width) {
-      const auto own = values.begin() + static_cast<ptrdiff_t>(i);
-      const auto best = std::max_element(own, own + static_cast<ptrdiff_t>(width));
-      chosen.texts.push_back(classes_[static_cast<size_t>(best - own)]);
+      const int best = LeastCostClass(std::span(values).subspan(i, width), costs_);
+      chosen.texts.push_back(classes_[static_cast<size_t>(best)]);
     }
     for (size_t k = 0; k < width; ++k) {
       Predictions::Column column;
@@ -85,6 +87,7 @@ class TreeModelPredictor final : public Predictor {
   const FeatureBinder binder_;
   const std::vector<std::string> targets_;
   const std::vector<std::string> classes_;
+  const std::vector<double> costs_;  // as TreeModel.costs
   const TreePredictor trees_;
   const TreeModelExplainer explainer_;
 };

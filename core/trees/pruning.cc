@@ -9,77 +9,10 @@
 #include <utility>
 
 #include "core/base/random.h"
+#include "core/trees/subtree.h"
 
 namespace trainyard {
 namespace {
-
-template <typename T>
-void KeepRows(const std::vector<int32_t>& kept, size_t width, std::vector<T>& values) {
-  if (values.empty()) return;
-  size_t to = 0;
-  for (const int32_t node : kept) {
-    for (size_t k = 0; k < width; ++k) {
-      values[to++] = values[static_cast<size_t>(node) * width + k];
-    }
-  }
-  values.resize(to);
-  values.shrink_to_fit();
-}
-
-// The nodes that are left when those with `made_leaf` become leaves, rising.
-std::vector<int32_t> RemainingNodes(const Tree& tree, const std::vector<uint8_t>& made_leaf) {
-  std::vector<uint8_t> remains(tree.feature.size(), 0);
-  remains[0] = 1;
-  std::vector<int32_t> kept;
-  for (size_t t = 0; t < remains.size(); ++t) {
-    if (remains[t] == 0) continue;
-    kept.push_back(static_cast<int32_t>(t));
-    if (tree.left[t] < 0 || made_leaf[t] != 0) continue;
-    remains[static_cast<size_t>(tree.left[t])] = 1;
-    remains[static_cast<size_t>(tree.right[t])] = 1;
-  }
-  return kept;
-}
-
-Tree CutAt(const Tree& tree, const std::vector<uint8_t>& made_leaf) {
-  const std::vector<int32_t> kept = RemainingNodes(tree, made_leaf);
-  std::vector<int32_t> number(tree.feature.size(), -1);
-  for (size_t i = 0; i < kept.size(); ++i) {
-    number[static_cast<size_t>(kept[i])] = static_cast<int32_t>(i);
-  }
-  Tree result = tree;
-  result.level_begin.clear();
-  result.left_levels.clear();
-  for (const int32_t node : kept) {
-    const size_t t = static_cast<size_t>(node);
-    if (!tree.level_begin.empty()) {
-      result.level_begin.push_back(static_cast<int32_t>(result.left_levels.size()));
-    }
-    if (made_leaf[t] != 0 || tree.left[t] < 0) {
-      result.feature[t] = result.left[t] = result.right[t] = -1;
-      result.threshold[t] = 0;
-      result.missing_left[t] = 0;
-      continue;
-    }
-    const std::span<const int32_t> levels = tree.LeftLevels(node);
-    result.left_levels.insert(result.left_levels.end(), levels.begin(), levels.end());
-    result.left[t] = number[static_cast<size_t>(tree.left[t])];
-    result.right[t] = number[static_cast<size_t>(tree.right[t])];
-  }
-  result.level_begin.push_back(static_cast<int32_t>(result.left_levels.size()));
-  if (result.left_levels.empty()) result.level_begin.clear();
-  KeepRows(kept, 1, result.feature);
-  KeepRows(kept, 1, result.threshold);
-  KeepRows(kept, 1, result.left);
-  KeepRows(kept, 1, result.right);
-  KeepRows(kept, 1, result.missing_left);
-  KeepRows(kept, 1, result.weight);
-  KeepRows(kept, 1, result.row_count);
-  KeepRows(kept, 1, result.impurity);
-  KeepRows(kept, static_cast<size_t>(tree.outputs), result.mean);
-  KeepRows(kept, static_cast<size_t>(tree.outputs), result.value);
-  return result;
-}
 
 // Makes weakest links leaves, one after the other.
 class WeakestLinks {
@@ -183,7 +116,7 @@ Tree PruneCostComplexity(const Tree& tree, double alpha) {
        next = links.NextAlpha()) {
     links.Fell();
   }
-  return CutAt(tree, links.made_leaf());
+  return MakeLeaves(tree, links.made_leaf());
 }
 
 double PessimisticErrors(double errors, double weight, double confidence) {
@@ -214,7 +147,7 @@ Tree PrunePessimistically(const Tree& tree, double confidence) {
     made_leaf[t] = as_leaf <= below + kSlack ? 1 : 0;
     if (made_leaf[t] == 0) errors[t] = below;
   }
-  return CutAt(tree, made_leaf);
+  return MakeLeaves(tree, made_leaf);
 }
 
 Tree Prune(const v1::CartOptions& options, const TreeTarget& target, Tree tree) {

@@ -31,24 +31,25 @@ std::vector<int32_t> Tree::NodeDepths() const {
   return depths;
 }
 
-int FindLeaf(const Tree& tree, std::span<const FeatureColumn> features, int64_t row) {
+bool GoesLeft(const Tree& tree, int node, const FeatureColumn& column, int64_t row) {
+  const size_t t = static_cast<size_t>(node);
   const size_t r = static_cast<size_t>(row);
+  if (!column.categorical) {
+    const double value = column.numbers[r];
+    return std::isnan(value) ? tree.missing_left[t] != 0 : value <= tree.threshold[t];
+  }
+  const int32_t code = column.codes[r];
+  if (code < 0 || code >= column.level_count) return tree.missing_left[t] != 0;
+  const std::span<const int32_t> levels = tree.LeftLevels(node);
+  return std::binary_search(levels.begin(), levels.end(), code);
+}
+
+int FindLeaf(const Tree& tree, std::span<const FeatureColumn> features, int64_t row) {
   int node = 0;
   while (!tree.is_leaf(node)) {
     const size_t t = static_cast<size_t>(node);
     const FeatureColumn& column = features[static_cast<size_t>(tree.feature[t])];
-    bool goes_left = false;
-    if (column.categorical) {
-      const int32_t code = column.codes[r];
-      const std::span<const int32_t> levels = tree.LeftLevels(node);
-      goes_left = code < 0 || code >= column.level_count
-                      ? tree.missing_left[t] != 0
-                      : std::binary_search(levels.begin(), levels.end(), code);
-    } else {
-      const double value = column.numbers[r];
-      goes_left = std::isnan(value) ? tree.missing_left[t] != 0 : value <= tree.threshold[t];
-    }
-    node = goes_left ? tree.left[t] : tree.right[t];
+    node = GoesLeft(tree, node, column, row) ? tree.left[t] : tree.right[t];
   }
   return node;
 }

@@ -78,8 +78,12 @@ struct FeatureColumn {
   }
 };
 
-// The leaf that a row reaches, by a plain walk from the root. Codes outside the feature's levels
-// are missing. The reference for the fast predictor in tree_predictor.h.
+// Whether a row goes left at an inner node; `column` is the feature that the node splits on. Codes
+// outside its levels are missing.
+bool GoesLeft(const Tree& tree, int node, const FeatureColumn& column, int64_t row);
+
+// The leaf that a row reaches, by a plain walk from the root. The reference for the fast predictor
+// in tree_predictor.h.
 int FindLeaf(const Tree& tree, std::span<const FeatureColumn> features, int64_t row);
 
 }  // namespace trainyard

@@ -105,6 +105,25 @@ absl::Status CheckLists(const v1::TreeModel& model, int64_t tree_count) {
   return absl::OkStatus();
 }
 
+// Empty, or one finite cost >= 0 per pair of classes, 0 for the right one.
+absl::Status CheckCosts(const v1::TreeModel& model) {
+  if (model.costs_size() == 0) return absl::OkStatus();
+  const int64_t classes =
+      model.output() == v1::TreeModel::OUTPUT_PROBABILITIES ? model.classes_size() : 0;
+  if (model.costs_size() != classes * classes) {
+    return absl::DataLossError(absl::StrCat("a tree model with ", classes, " classes has ",
+                                            model.costs_size(), " costs"));
+  }
+  for (int i = 0; i < model.costs_size(); ++i) {
+    const double cost = model.costs(i);
+    const bool right = i / classes == i % classes;
+    if (std::isfinite(cost) && (right ? cost == 0 : cost >= 0)) continue;
+    return absl::DataLossError(absl::StrCat("a tree model has the cost ", cost, " for class ",
+                                            i % classes, " where ", i / classes, " is true"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckLengths(const v1::DecisionTree& message, int outputs) {
   const int64_t nodes = message.feature_size();
   if (nodes == 0) return absl::DataLossError("a tree has no nodes");
@@ -295,6 +314,7 @@ void EnsembleToProto(const TreeEnsemble& ensemble, v1::TreeModel& model) {
 absl::StatusOr<TreeEnsemble> EnsembleWithoutTrees(const v1::TreeModel& model, int64_t tree_count) {
   TY_RETURN_IF_ERROR(CheckKinds(model));
   TY_RETURN_IF_ERROR(CheckLists(model, tree_count));
+  TY_RETURN_IF_ERROR(CheckCosts(model));
   TreeEnsemble ensemble;
   ensemble.combination = model.combination() == v1::TreeModel::COMBINATION_SUM
                              ? TreeCombination::kSum

@@ -37,7 +37,8 @@ void EnsembleToProto(const TreeEnsemble& ensemble, v1::TreeModel& model);
 
 // What `model` says of its trees together: everything but the trees. DATA_LOSS when it has no
 // output, an unknown kind of output, combination or link, a link that does not fit the output, a
-// base value that is not finite, or lists of a wrong length. `tree_count` is the number of trees
+// base value that is not finite, a cost that is negative or of the right class, or lists of a wrong
+// length. `tree_count` is the number of trees
 // that belong to the model.
 absl::StatusOr<TreeEnsemble> EnsembleWithoutTrees(const v1::TreeModel& model, int64_t tree_count);
 

@@ -1,10 +1,12 @@
 #include "core/algorithms/hierarchical_shrinkage/base_model.h"
 
 #include <algorithm>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "core/algorithms/input_tree_model.h"
 #include "core/base/status.h"
 
 namespace trainyard {
@@ -12,8 +14,8 @@ namespace {
 
 using Spec = v1::HierarchicalShrinkageSpec;
 
-absl::Status Unfit(const Spec& spec, absl::string_view what) {
-  return absl::InvalidArgumentError(absl::StrCat("base_model: \"", spec.base_model(), "\" ", what));
+absl::Status Unfit(const Spec& spec, std::string_view what) {
+  return UnfitModel("base_model", spec.base_model(), what);
 }
 
 absl::Status CheckTask(const Spec& spec, const v1::TreeModel& model, const LearningTable& data) {
@@ -46,24 +48,11 @@ absl::Status AdoptClasses(const Spec& spec, const v1::TreeModel& model, Learning
 
 absl::StatusOr<BaseModel> LoadBaseModel(const Spec& spec, LearningTable& data,
                                         TrainingContext& context) {
-  absl::StatusOr<InputModel> input = context.FindModel(spec.base_model());
-  if (absl::IsNotFound(input.status())) {
-    return absl::FailedPreconditionError(input.status().message());
-  }
-  TY_RETURN_IF_ERROR(input.status());
-  if (!input->files.contains(kTreeModelFile)) {
-    return Unfit(
-        spec, absl::StrCat("was trained by ", input->manifest.algorithm(), " and holds no trees"));
-  }
+  TY_ASSIGN_OR_RETURN(InputTreeModel input,
+                      LoadInputTreeModel("base_model", spec.base_model(), context));
   BaseModel base;
-  TY_ASSIGN_OR_RETURN(
-      base.stored,
-      ReadTreeModel([&](const std::string& name) -> absl::StatusOr<std::filesystem::path> {
-        const auto at = input->files.find(name);
-        if (at == input->files.end()) return absl::NotFoundError(absl::StrCat(name, " is missing"));
-        return at->second;
-      }));
-  base.manifest = std::move(input->manifest);
+  base.manifest = std::move(input.manifest);
+  base.stored = std::move(input.stored);
   TY_RETURN_IF_ERROR(CheckTask(spec, base.stored.model, data));
   TY_RETURN_IF_ERROR(AdoptClasses(spec, base.stored.model, data));
   TY_ASSIGN_OR_RETURN(base.features, FeatureBinder(base.stored.model).Bind(*data.table));

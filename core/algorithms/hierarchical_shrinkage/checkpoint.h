@@ -34,7 +34,7 @@ struct ResumedTraining {
   std::vector<Tree> trees;
 };
 
-// `fingerprint` identifies spec and rows; see FingerprintOf.
+// `fingerprint` identifies spec and rows; see core/base/byte_stream.h.
 std::string EncodeCheckpoint(const TrainingState& state, std::span<const Tree> trees,
                              uint64_t fingerprint);
 
@@ -42,8 +42,5 @@ std::string EncodeCheckpoint(const TrainingState& state, std::span<const Tree> t
 // The trees are checked as those of `model`, which has everything but trees.
 std::optional<ResumedTraining> DecodeCheckpoint(std::string_view bytes, uint64_t fingerprint,
                                                 const v1::TreeModel& model);
-
-// 64-bit FNV-1a of a text.
-uint64_t FingerprintOf(std::string_view text);
 
 }  // namespace trainyard

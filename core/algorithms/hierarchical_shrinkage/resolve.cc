@@ -7,16 +7,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/algorithms/hierarchical_shrinkage/resolve_learner.h"
-#include "core/algorithms/table_learning.h"
+#include "core/algorithms/table_task.h"
 
 namespace trainyard {
 namespace {
 
 using Spec = v1::HierarchicalShrinkageSpec;
-
-constexpr int64_t kMaxWholeClasses = 20;
-
-bool IsWhole(double value) { return std::isfinite(value) && value == std::floor(value); }
 
 void AddTo(Violations& violations, absl::string_view path, absl::string_view field,
            absl::string_view description) {
@@ -24,53 +20,9 @@ void AddTo(Violations& violations, absl::string_view path, absl::string_view fie
                  std::string_view(description.data(), description.size()));
 }
 
-Spec::Task DefaultTask(const v1::TableSchema& schema, const TableColumns& columns) {
-  if (columns.targets.size() != 1) return Spec::TASK_REGRESSION;
-  const v1::ColumnSchema& target = schema.columns(columns.targets.front());
-  const bool classes = target.type() == v1::COLUMN_TYPE_CATEGORICAL ||
-                       target.type() == v1::COLUMN_TYPE_BOOLEAN || LooksLikeClasses(target);
-  return classes ? Spec::TASK_CLASSIFICATION : Spec::TASK_REGRESSION;
-}
-
-void CheckTask(const v1::TableSchema& schema, const TableColumns& columns, absl::string_view path,
-               const Spec& spec, Violations& violations) {
-  if (spec.task() == Spec::TASK_CLASSIFICATION) {
-    if (columns.targets.size() > 1) {
-      AddTo(violations, path, "input.target_columns",
-            absl::StrCat("names ", columns.targets.size(),
-                         " columns; a classification has one target"));
-    }
-    for (const int index : columns.targets) {
-      const v1::ColumnSchema& target = schema.columns(index);
-      if (target.distinct_count() <= kMaxClasses) continue;
-      AddTo(
-          violations, path, "input.target_columns",
-          absl::StrCat("names the column \"", target.name(), "\" with ", target.distinct_count(),
-                       " distinct values; a classification has at most ", kMaxClasses, " classes"));
-    }
-    return;
-  }
-  for (const int index : columns.targets) {
-    const v1::ColumnSchema& target = schema.columns(index);
-    if (target.type() != v1::COLUMN_TYPE_CATEGORICAL) continue;
-    AddTo(violations, path, "input.target_columns",
-          absl::StrCat("names the column \"", target.name(),
-                       "\" of categories; a regression needs numbers"));
-  }
-}
-
-void CheckSplit(const v1::TableSchema& schema, const TableColumns& columns, absl::string_view path,
-                Spec& spec, Violations& violations) {
-  v1::SplitOptions& split = *spec.mutable_input()->mutable_split();
-  const bool classification = spec.task() == Spec::TASK_CLASSIFICATION;
-  if (split.method() == v1::SplitOptions::METHOD_UNSPECIFIED) {
-    split.set_method(classification ? v1::SplitOptions::METHOD_STRATIFIED
-                                    : v1::SplitOptions::METHOD_RANDOM);
-  }
-  if (split.method() == v1::SplitOptions::METHOD_STRATIFIED && !classification) {
-    AddTo(violations, path, "input.split.method",
-          "is METHOD_STRATIFIED, which needs classes; the task is TASK_REGRESSION");
-  }
+void CheckFolds(const v1::TableSchema& schema, const TableColumns& columns, absl::string_view path,
+                const Spec& spec, Violations& violations) {
+  const v1::SplitOptions& split = spec.input().split();
   int64_t missing = 0;
   for (const int index : columns.targets) {
     missing = std::max(missing, schema.columns(index).missing_count());
@@ -141,14 +93,6 @@ void OrderGrid(Spec& spec) {
 
 }  // namespace
 
-bool LooksLikeClasses(const v1::ColumnSchema& column) {
-  if (column.type() != v1::COLUMN_TYPE_NUMERIC) return false;
-  if (column.distinct_count() < 1 || column.distinct_count() > kMaxWholeClasses) return false;
-  if (!IsWhole(column.minimum()) || !IsWhole(column.maximum())) return false;
-  if (column.has_whole_numbers()) return column.whole_numbers();
-  return column.distinct_count() <= 2;  // the least and the greatest value are all there are
-}
-
 TableColumns ResolveHierarchicalShrinkage(const v1::TableSchema& schema, std::string_view path,
                                           Spec& spec, Violations& violations) {
   const absl::string_view own_path(path.data(), path.size());
@@ -161,10 +105,15 @@ TableColumns ResolveHierarchicalShrinkage(const v1::TableSchema& schema, std::st
   if (spec.scheme() == Spec::SCHEME_UNSPECIFIED) spec.set_scheme(Spec::SCHEME_HIERARCHICAL);
   // Nothing can be said about the task while its targets are unknown.
   if (violations.count() > before && (!targets_known || columns.targets.empty())) return columns;
-  if (spec.task() == Spec::TASK_UNSPECIFIED) spec.set_task(DefaultTask(schema, columns));
-  CheckTask(schema, columns, own_path, spec, violations);
+  if (spec.task() == Spec::TASK_UNSPECIFIED) {
+    spec.set_task(IsClassificationByDefault(schema, columns) ? Spec::TASK_CLASSIFICATION
+                                                             : Spec::TASK_REGRESSION);
+  }
+  const bool classification = spec.task() == Spec::TASK_CLASSIFICATION;
+  CheckTargets(schema, columns, classification, path, violations);
   ResolveLearner(schema, columns, path, spec, violations);
-  CheckSplit(schema, columns, own_path, spec, violations);
+  ResolveSplitMethod(classification, path, *spec.mutable_input(), violations);
+  CheckFolds(schema, columns, own_path, spec, violations);
   return columns;
 }
 
@@ -174,11 +123,7 @@ int64_t EstimateHierarchicalShrinkageMemory(const Spec& spec, const v1::TableSch
   const TableColumns columns = ResolveHierarchicalShrinkage(schema, "", resolved, ignored);
   const double rows = static_cast<double>(schema.row_count());
   const double features = static_cast<double>(columns.features.size());
-  double outputs = static_cast<double>(std::max<size_t>(columns.targets.size(), 1));
-  if (resolved.task() == Spec::TASK_CLASSIFICATION && !columns.targets.empty()) {
-    const int64_t classes = schema.columns(columns.targets.front()).distinct_count();
-    outputs = static_cast<double>(std::clamp<int64_t>(classes, 2, kMaxClasses));
-  }
+  const double outputs = OutputCount(schema, columns, resolved.task() == Spec::TASK_CLASSIFICATION);
   const double strengths = resolved.has_lambda() ? 1 : resolved.lambda_grid_size();
   const double base = rows * (outputs * 8 * 5 + 160) + (4 << 20);
   const double bytes =

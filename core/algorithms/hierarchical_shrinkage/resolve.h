@@ -17,10 +17,6 @@ TableColumns ResolveHierarchicalShrinkage(const v1::TableSchema& schema, std::st
                                           v1::HierarchicalShrinkageSpec& spec,
                                           Violations& violations);
 
-// Whether a numeric column looks like class numbers: at most 20 distinct values, all whole. In a
-// table stored before its schema said whether all are whole, at most two.
-bool LooksLikeClasses(const v1::ColumnSchema& column);
-
 // Upper estimate of the memory that training by a resolved spec needs, in bytes.
 int64_t EstimateHierarchicalShrinkageMemory(const v1::HierarchicalShrinkageSpec& spec,
                                             const v1::TableSchema& schema);

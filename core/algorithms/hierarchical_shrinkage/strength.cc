@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "core/algorithms/hierarchical_shrinkage/stopwatch.h"
 #include "core/base/status.h"
+#include "core/base/stopwatch.h"
 #include "core/trees/pruning.h"
 #include "core/trees/shrinkage.h"
 

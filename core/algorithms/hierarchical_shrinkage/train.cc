@@ -6,6 +6,7 @@
 #include <memory>
 #include <numeric>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,8 +18,10 @@
 #include "core/algorithms/hierarchical_shrinkage/progress.h"
 #include "core/algorithms/hierarchical_shrinkage/stability.h"
 #include "core/algorithms/hierarchical_shrinkage/strength.h"
-#include "core/algorithms/hierarchical_shrinkage/tree_texts.h"
 #include "core/algorithms/table_learning.h"
+#include "core/algorithms/tree_metrics.h"
+#include "core/algorithms/tree_texts.h"
+#include "core/base/byte_stream.h"
 #include "core/base/status.h"
 #include "core/trees/tree_model_files.h"
 #include "core/trees/tree_proto.h"
@@ -214,29 +217,17 @@ class Trainer {
 
   absl::StatusOr<Metrics> Measure(const TreePredictor& predictor,
                                   const std::vector<int64_t>& rows) {
-    return MeasureRows(predictor, data_.features, data_, rows, pool_, check());
-  }
-
-  // The column as the model needs it: with all of its levels.
-  v1::ColumnSchema ModelColumn(int column) const {
-    v1::ColumnSchema schema = data_.table->column(column);
-    if (schema.type() == v1::COLUMN_TYPE_CATEGORICAL) {
-      const std::span<const std::string> levels = data_.table->levels(column);
-      schema.mutable_levels()->Assign(levels.begin(), levels.end());
+    std::span<const double> costs;
+    if (base_.has_value()) {
+      const auto& own = base_->stored.model.costs();
+      costs = {own.data(), static_cast<size_t>(own.size())};
     }
-    return schema;
+    return MeasureRows(predictor, data_.features, data_, rows, costs, pool_, check());
   }
 
   v1::TreeModel Describe(const TreeEnsemble& shape) const {
     if (base_.has_value()) return base_->stored.model;
-    v1::TreeModel model;
-    for (const int column : data_.columns.features) *model.add_features() = ModelColumn(column);
-    for (const int column : data_.columns.targets) {
-      model.add_targets(data_.table->column(column).name());
-    }
-    model.mutable_classes()->Add(data_.class_labels.begin(), data_.class_labels.end());
-    model.set_output(data_.classification() ? v1::TreeModel::OUTPUT_PROBABILITIES
-                                            : v1::TreeModel::OUTPUT_VALUES);
+    v1::TreeModel model = DescribeModel(data_);
     DescribeEnsemble(shape, model);
     return model;
   }
@@ -251,12 +242,7 @@ class Trainer {
       *result_.manifest.mutable_features() = base_->manifest.features();
       *result_.manifest.mutable_targets() = base_->manifest.targets();
     } else {
-      for (const int column : data_.columns.features) {
-        *result_.manifest.add_features() = data_.table->column(column);
-      }
-      for (const int column : data_.columns.targets) {
-        *result_.manifest.add_targets() = data_.table->column(column);
-      }
+      DescribeColumns(data_, result_.manifest);
     }
     return WriteTreeModel(model, shrunk.ensemble, context_.model_folder(), check());
   }

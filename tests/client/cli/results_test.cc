@@ -69,6 +69,34 @@ TEST(ResultsTest, ShowsMetricsSideBySideAndTheAlgorithmsOwnValues) {
             "  right\n");
 }
 
+TEST(ResultsTest, ShowsMapsOfMetricsBySetOfRows) {
+  v1::Report report;
+  (*report.mutable_train_metrics())["accuracy"] = 0.925;
+  (*report.mutable_test_metrics())["accuracy"] = 0.9;
+  auto& own = *report.mutable_quant_bnb();
+  own.set_status(v1::QuantBnbReport::STATUS_OPTIMAL);
+  own.set_loss(82);
+  own.set_lower_bound(82);
+  own.set_gap(0);
+  own.set_cart_loss(100);
+  own.set_tree("a tree\n  a leaf\n");
+  (*(*own.mutable_cart_metrics())["test"].mutable_values())["accuracy"] = 0.89;
+  (*(*own.mutable_cart_metrics())["train"].mutable_values())["accuracy"] = 0.909;
+  const std::string text = ReportText(report, Terminal());
+  EXPECT_EQ(text.substr(0, text.find("tolerance")),
+            "metric    train  test\n"
+            "accuracy  0.925   0.9\n"
+            "\n"
+            "metric    cart train  cart test\n"
+            "accuracy       0.909       0.89\n"
+            "\n"
+            "status         optimal\n"
+            "loss           82\n"
+            "lower bound    82\n"
+            "gap            0\n");
+  EXPECT_NE(text.find("\ntree\na tree\n  a leaf\n"), std::string::npos) << text;
+}
+
 TEST(ResultsTest, WorksForAReportWithoutAnAlgorithm) {
   v1::Report report;
   report.set_wall_seconds(2);
@@ -108,6 +136,8 @@ TEST(ResultsTest, PicksTheMostTellingCurve) {
   curves.erase("validation/fold_1/loss");
   curves["validation/loss"] = {{1, 1}, {2, 1}};
   EXPECT_EQ(MostTellingCurve(curves), "validation/accuracy");
+  curves = {{"search/alive", {{1, 9}, {2, 3}}}, {"search/gap", {{1, 5}, {2, 0}}}};
+  EXPECT_EQ(MostTellingCurve(curves), "search/gap");
 }
 
 }  // namespace

@@ -62,6 +62,18 @@ TEST(MetricsTest, CountsAccuracyAndLogLossByHand) {
   EXPECT_DOUBLE_EQ(metrics.at("accuracy"), 0.5);
 }
 
+TEST(MetricsTest, CostsDecideWhatIsPredicted) {
+  const std::vector<double> probabilities = {0.8, 0.2, 0.95, 0.05, 0.0, 1.0};
+  const std::vector<int32_t> classes = {0, 1, 1};
+  const std::vector<double> weights = {2, 1, 1};
+  // Class 1 is predicted from a probability above 1 / 10: the first row costs 1, the second 9.
+  const auto metrics = *ClassificationMetrics(probabilities, classes, weights, 2, {},
+                                              std::vector<double>{0, 1, 9, 0});
+  EXPECT_DOUBLE_EQ(metrics.at("accuracy"), 0.25);
+  EXPECT_DOUBLE_EQ(metrics.at("cost"), (2 * 1 + 9) / 4.0);
+  EXPECT_EQ(ClassificationMetrics(probabilities, classes, weights, 2)->count("cost"), 0u);
+}
+
 TEST(MetricsTest, LeavesOutWhatIsUndefined) {
   const std::vector<double> probabilities = {0.8, 0.2, 0.4, 0.6};
   const std::vector<int32_t> classes = {0, 0};

@@ -1,5 +1,7 @@
 #include "core/algorithms/tree_model_predictor.h"
 
+#include <algorithm>
+
 #include "gmock/gmock.h"
 #include "tests/core/algorithms/train_test_support.h"
 
@@ -51,6 +53,31 @@ TEST_F(TreeModelPredictorTest, GivesClassAndProbabilities) {
     }
     EXPECT_EQ(predictions.columns[0].texts[row], labels[best]);
   }
+}
+
+TEST_F(TreeModelPredictorTest, PredictsTheClassOfLeastCost) {
+  v1::TreeModel model = *ParseTreeModel(ModelBytes(context_));
+  const double costs[] = {0, 1, 5, 2, 0, 1, 0.5, 3, 0};
+  for (const double cost : costs) model.add_costs(cost);
+  const auto predictor = MakeTreeModelPredictor(model);
+  ASSERT_TRUE(predictor.ok()) << predictor.status();
+  const Predictions predictions = *(*predictor)->Predict(*table_, 1);
+  const Predictions plain = Predict(*table_);
+  const char* labels[] = {"maybe", "no", "yes"};
+  int changed = 0;
+  for (size_t row = 0; row < 120; ++row) {
+    double expected[3] = {};
+    for (size_t k = 0; k < 3; ++k) {
+      for (size_t c = 0; c < 3; ++c) {
+        expected[k] += predictions.columns[c + 1].numbers[row] * costs[3 * c + k];
+      }
+      EXPECT_EQ(predictions.columns[k + 1].numbers[row], plain.columns[k + 1].numbers[row]);
+    }
+    const auto best = std::min_element(std::begin(expected), std::end(expected));
+    EXPECT_EQ(predictions.columns[0].texts[row], labels[best - std::begin(expected)]);
+    changed += predictions.columns[0].texts[row] != plain.columns[0].texts[row] ? 1 : 0;
+  }
+  EXPECT_GT(changed, 0);
 }
 
 TEST_F(TreeModelPredictorTest, FindsColumnsByNameAndLevelsByText) {

@@ -107,6 +107,21 @@ TEST(TreeProtoTest, EnsemblesComeBackAsTheyWere) {
   }
 }
 
+TEST(TreeProtoTest, RefusesCostsThatDoNotFit) {
+  const v1::TreeModel model = MakeSample(true).model;
+  const auto status_with = [&](const std::vector<double>& costs, bool classification) {
+    v1::TreeModel changed = classification ? model : MakeSample(false).model;
+    changed.mutable_costs()->Assign(costs.begin(), costs.end());
+    return EnsembleFromModel(changed).status();
+  };
+  EXPECT_TRUE(status_with({0, 5, 0.5, 0}, true).ok());
+  EXPECT_EQ(status_with({0, 5, 0.5, 0}, false).code(), absl::StatusCode::kDataLoss);
+  for (const std::vector<double>& bad : std::vector<std::vector<double>>{
+           {0, 5, 0.5}, {1, 5, 0.5, 0}, {0, -5, 0.5, 0}, {0, HUGE_VAL, 1, 0}, {0, NAN, 1, 0}}) {
+    EXPECT_EQ(status_with(bad, true).code(), absl::StatusCode::kDataLoss);
+  }
+}
+
 TEST(TreeProtoTest, RefusesDamagedEnsembles) {
   const v1::TreeModel softmax = MakeScoresModel(MakeScores(Link::kSoftmax, 3, true), 3);
   using Damage = std::function<void(v1::TreeModel&)>;

@@ -60,8 +60,7 @@ class CaseMaker {
     limits.set_relative_gap(0);
     v1::LookaheadOptions& lookahead = *spec.mutable_lookahead();
     lookahead.set_max_depth(0);
-    lookahead.set_horizon(2);
-    lookahead.set_polish_levels(2);
+    lookahead.set_polish_levels(0);
   }
 
   void AddFeature() {

@@ -1,4 +1,4 @@
-#include "core/algorithms/hierarchical_shrinkage/tree_texts.h"
+#include "core/algorithms/tree_texts.h"
 
 #include <algorithm>
 #include <span>
