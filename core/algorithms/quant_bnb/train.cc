@@ -53,8 +53,10 @@ struct Found {
 // One training, from the split table to the model.
 class Trainer {
  public:
-  Trainer(const Spec& spec, LearningTable data, TrainingContext& context)
+  Trainer(const Spec& spec, LearningTable data, TrainingContext& context,
+          absl::Duration least_interval)
       : spec_(spec),
+        least_interval_(least_interval),
         data_(std::move(data)),
         context_(context),
         monitor_(context),
@@ -239,7 +241,7 @@ class Trainer {
 
   // A lookahead may have thousands of steps a second.
   absl::Status SaveWhenDue(const SearchCheckpoint& checkpoint) {
-    if (Clock::Real().Monotonic() - last_save_ < absl::Seconds(2)) return absl::OkStatus();
+    if (Clock::Real().Monotonic() - last_save_ < least_interval_) return absl::OkStatus();
     return SaveCheckpoint(checkpoint);
   }
 
@@ -343,6 +345,7 @@ class Trainer {
   }
 
   const Spec& spec_;
+  const absl::Duration least_interval_;
   LearningTable data_;
   TrainingContext& context_;
   SearchMonitor monitor_;
@@ -363,11 +366,12 @@ class Trainer {
 
 absl::StatusOr<TrainingResult> TrainQuantBnb(const Spec& spec, const TableColumns& columns,
                                              std::shared_ptr<const Table> table,
-                                             TrainingContext& context) {
+                                             TrainingContext& context,
+                                             absl::Duration least_interval) {
   TY_ASSIGN_OR_RETURN(LearningTable data,
                       PrepareLearningTable(std::move(table), columns, spec.input().split(),
                                            spec.task() == Spec::TASK_CLASSIFICATION, context));
-  return Trainer(spec, std::move(data), context).Run();
+  return Trainer(spec, std::move(data), context, least_interval).Run();
 }
 
 }  // namespace trainyard

@@ -11,6 +11,7 @@
 #include "core/algorithms/hierarchical_shrinkage/hierarchical_shrinkage.h"
 #include "core/algorithms/quant_bnb/checkpoint.h"
 #include "core/algorithms/quant_bnb/quant_bnb.h"
+#include "core/algorithms/quant_bnb/resolve.h"
 #include "gmock/gmock.h"
 #include "tests/core/algorithms/train_test_support.h"
 
@@ -493,6 +494,62 @@ TEST_F(QuantBnbWarmStartTest, KeepsTheLeastSizeOfLeaves) {
   ASSERT_TRUE(again.ok()) << again.status();
   const Tree tree = TreeOf(ModelBytes(second_));
   for (const int64_t count : tree.row_count) EXPECT_GE(count, 70);
+}
+
+// A lookahead that saves after every search.
+absl::StatusOr<TrainingResult> TrainSavingAll(const std::shared_ptr<const Table>& table,
+                                              v1::TrainingSpec given, TrainingContext& context) {
+  FillDefaults(given);
+  Violations violations;
+  Spec& spec = *given.mutable_quant_bnb();
+  const TableColumns columns = ResolveQuantBnb(table->schema(), "spec", spec, violations);
+  EXPECT_TRUE(violations.empty()) << violations.ToStatus();
+  return TrainQuantBnb(spec, columns, table, context, absl::ZeroDuration());
+}
+
+TEST(QuantBnbTrainTest, ALookaheadGoesOnWhereItDiedToTheSameModel) {
+  v1::TrainingSpec spec = SpecOf(2);
+  spec.mutable_quant_bnb()->mutable_lookahead()->set_max_depth(5);
+  const auto table = ReadTestTable("heart");
+  FakeTrainingContext whole;
+  const auto expected = TrainSavingAll(table, spec, whole);
+  ASSERT_TRUE(expected.ok()) << expected.status();
+  const int64_t saves = static_cast<int64_t>(whole.checkpoint_steps.size());
+  ASSERT_GT(saves, 3);
+  for (int64_t save = 1; save <= saves; save += 2) {
+    FakeTrainingContext first;
+    first.die_at_save = save;
+    EXPECT_EQ(TrainSavingAll(table, spec, first).status().code(), absl::StatusCode::kUnavailable);
+    FakeTrainingContext second(1);
+    second.checkpoint = first.checkpoint;
+    const auto resumed = TrainSavingAll(table, spec, second);
+    ASSERT_TRUE(resumed.ok()) << resumed.status();
+    EXPECT_EQ(ModelBytes(second), ModelBytes(whole));
+    EXPECT_EQ(resumed->report.quant_bnb().loss(), expected->report.quant_bnb().loss());
+    EXPECT_EQ(static_cast<int64_t>(second.checkpoint_steps.size()), saves - save);
+    EXPECT_THAT(second.logs, Contains(Pair(v1::LogLine::SEVERITY_INFO,
+                                           HasSubstr("goes on from its checkpoint"))));
+  }
+  // Of another job it is of no use.
+  FakeTrainingContext other;
+  other.checkpoint = whole.checkpoint;
+  spec.mutable_quant_bnb()->set_min_samples_leaf(2);
+  ASSERT_TRUE(TrainSavingAll(table, spec, other).ok());
+  EXPECT_THAT(other.logs, Contains(Pair(v1::LogLine::SEVERITY_WARNING, HasSubstr("afresh"))));
+}
+
+TEST(QuantBnbTrainTest, TheModelDoesNotDependOnThreads) {
+  for (const char* name : {"heart", "diabetes_progression"}) {
+    std::string bytes;
+    for (const int threads : {1, 2, 5}) {
+      FakeTrainingContext context(threads);
+      v1::TrainingSpec spec = SpecOf(2);
+      spec.mutable_quant_bnb()->mutable_input()->mutable_split()->set_test_fraction(0.2);
+      ASSERT_TRUE(Train(ReadTestTable(name), spec, context).ok());
+      if (threads == 1) bytes = ModelBytes(context);
+      EXPECT_EQ(ModelBytes(context), bytes) << name;
+    }
+  }
 }
 
 TEST(QuantBnbTrainTest, StartsAfreshFromAForeignCheckpoint) {
