@@ -137,8 +137,7 @@ absl::StatusOr<int64_t> JobManagerImpl::OpenSession(const v1::Hello& hello,
 void JobManagerImpl::AcceptFirstHello(JobRecord& record) {
   LiveJob& live = *record.live;
   LiveAttempt& attempt = *live.attempt;
-  // The text that finds the process again must be stored before the training begins, so that a
-  // server that comes back knows of every process that trains.
+  // The text that finds the process again is stored with this.
   attempt.first_hello_waits = attempt.process == LiveAttempt::Process::kStarting;
   if (attempt.first_hello_waits) return;
   v1::StateChange change;
@@ -148,18 +147,16 @@ void JobManagerImpl::AcceptFirstHello(JobRecord& record) {
   ChangeState(live, std::move(change));
   live.next.write_attempt = true;
   live.next.write_job = true;
-  live.next.after.push_back([this, id = attempt.id]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    JobRecord* found = FindAttempt(id);
-    if (found == nullptr) return;
-    found->live->attempt->training_durable = true;
-    TryAssign(*found);
-  });
+  // The training need not wait until that is durable: a server that forgot it finds the process by
+  // the attempt, which is stored, and knows the worker by its token, which it shows until then.
+  attempt.accepted = true;
+  TryAssign(record);
 }
 
 void JobManagerImpl::TryAssign(JobRecord& record) {
   const LiveJob& live = *record.live;
   LiveAttempt& attempt = *live.attempt;
-  if (attempt.session == 0 || attempt.assigned || attempt.ended || !attempt.training_durable ||
+  if (attempt.session == 0 || attempt.assigned || attempt.ended || !attempt.accepted ||
       attempt.inputs != LiveAttempt::Inputs::kReady) {
     return;
   }
