@@ -36,6 +36,7 @@ struct UnitOfWork {
   std::optional<AttemptRecord> attempt;
   // The model of a job that succeeds; its name is made unique when it is inserted.
   std::optional<v1::Model> model;
+  ModelContents contents;  // of its files that the catalogue keeps
   struct Checkpoint {
     int64_t step = 0;
     BlobInfo blob;

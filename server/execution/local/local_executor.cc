@@ -83,7 +83,10 @@ class LocalExecutorImpl : public LocalExecutor {
         start_in_group_(start_in_group),
         monitor_(std::move(monitor)) {}
 
-  ~LocalExecutorImpl() override { groups_.RemoveIfEmpty(); }
+  ~LocalExecutorImpl() override {
+    monitor_.reset();  // removes the groups of attempts that have ended
+    groups_.RemoveIfEmpty();
+  }
 
   std::string_view name() const override { return "local"; }
   std::string DescribeConfinement() const override { return groups_.Describe(); }
@@ -113,7 +116,7 @@ class LocalExecutorImpl : public LocalExecutor {
   const std::string store_;  // tells this server's attempts from those of others
   const ControlGroupFactory groups_;
   const bool start_in_group_;
-  const std::unique_ptr<AttemptMonitor> monitor_;
+  std::unique_ptr<AttemptMonitor> monitor_;
 };
 
 absl::StatusOr<SpawnedProcess> LocalExecutorImpl::StartWorker(const WorkerLaunch& launch,

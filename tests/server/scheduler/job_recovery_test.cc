@@ -261,6 +261,22 @@ TEST_F(JobRecoveryTest, FilesLostWithTheServerCostTheAttemptOnly) {
   Succeed(Connect("a", 2));
 }
 
+// They come again with the end, so that nothing is lost.
+TEST_F(JobRecoveryTest, SmallFilesSurviveTheServer) {
+  Start();
+  Worker worker = RunJob("a");
+  ASSERT_TRUE(FinishWith(worker, {{"tree", "abc"}}).ok());
+  Restart();
+  EXPECT_EQ(StateOf("a"), Job::STATE_RUNNING);
+  ASSERT_TRUE(Hello(worker, "").ok());
+  Run();
+  ASSERT_TRUE(FinishWith(worker, {{"tree", "abc"}}).ok());
+  Run();
+  EXPECT_EQ(StateOf("a"), Job::STATE_SUCCEEDED);
+  EXPECT_EQ(Get("a").attempts_size(), 1);
+  EXPECT_EQ(catalogue_.Contents().begin()->second, (ModelContents{{"tree", "abc"}}));
+}
+
 TEST_F(JobRecoveryTest, TimeLimitCountsFromTheStartOfTheWorker) {
   Start();
   Job job = NewJob("a");
