@@ -46,8 +46,10 @@ class Executor {
   // permanent.
   virtual absl::StatusOr<std::string> Launch(const WorkerLaunch& launch, OnExit on_exit) = 0;
 
-  // Takes over an attempt that an earlier run of the server launched. NOT_FOUND when its worker is
-  // gone; whatever it left behind has been killed then, and `on_exit` is not called.
+  // Takes over an attempt that an earlier run of the server launched. `process` is what Launch
+  // returned, or empty when that run ended before it was stored, or before the launch. NOT_FOUND
+  // when there is no worker, or none any more; whatever is left of it has been killed then, and
+  // `on_exit` is not called.
   virtual absl::Status Adopt(const std::string& attempt, const std::string& process,
                              OnExit on_exit) = 0;
 

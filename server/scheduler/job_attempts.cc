@@ -171,8 +171,9 @@ void JobManagerImpl::OnLaunched(int64_t attempt_id, const absl::StatusOr<std::st
     }
     Schedule();
   } else if (!attempt.ended) {
+    // Stored with the worker's first Hello. Until then the executor finds the process by the
+    // attempt.
     attempt.record.process = *process;
-    record->live->next.write_attempt = true;
     if (pid != 0) MessageOf(*record->live).set_pid(pid);
     if (attempt.process == LiveAttempt::Process::kStarting) {
       attempt.process = LiveAttempt::Process::kRunning;
@@ -250,6 +251,8 @@ void JobManagerImpl::OnExit(int64_t attempt_id, WorkerExit exit) {
   attempt.process = LiveAttempt::Process::kGone;
   attempt.exit = std::move(exit);
   ReleaseSlots(*record);
+  // The job that takes the slots does not wait until this one's exit is stored.
+  Schedule();
   if (attempt.ended) {
     RecordExit(*attempt.exit, MessageOf(live));
     *live.job.mutable_update_time() = trainyard::ToProto(clock_->Now());
@@ -261,7 +264,6 @@ void JobManagerImpl::OnExit(int64_t attempt_id, WorkerExit exit) {
     EndByExit(*record);
   }
   Settle(*record);
-  Schedule();
 }
 
 void JobManagerImpl::EndByExit(JobRecord& record) {

@@ -36,6 +36,7 @@ struct UnitOfWork {
   std::optional<AttemptRecord> attempt;
   // The model of a job that succeeds; its name is made unique when it is inserted.
   std::optional<v1::Model> model;
+  ModelContents contents;  // of its files that the catalogue keeps
   struct Checkpoint {
     int64_t step = 0;
     BlobInfo blob;
@@ -73,7 +74,7 @@ struct LiveAttempt {
   bool has_connected = false;         // in this run of the server
   bool first_hello_waits = false;     // for the launch to be over
   bool assigned = false;              // in this session
-  bool training_durable = false;      // that the worker has the job, and its process, are stored
+  bool accepted = false;              // its worker has shown the token
   int64_t acknowledged_sequence = 0;  // newest durable worker event
   absl::Duration last_heard = absl::InfiniteDuration();
 

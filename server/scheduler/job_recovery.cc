@@ -21,6 +21,9 @@ constexpr int kReplayEvents = 4096;
 constexpr int64_t kUploadSearchEvents = 2000;
 constexpr int64_t kReplayBytes = 4 << 20;
 
+constexpr std::string_view kLostInStart = "server was restarted while the worker was being started";
+constexpr std::string_view kLostWorker = "server was restarted and the worker was gone";
+
 struct UnfinishedJob {
   Job job;
   std::vector<AttemptRecord> attempts;
@@ -130,17 +133,16 @@ void JobManagerImpl::RecoverAttempt(JobRecord& record, AttemptRecord attempt_rec
       message.has_start_time() ? FromProto(message.start_time()) : clock_->Now();
   attempt.started = Now() - std::max(clock_->Now() - started, absl::ZeroDuration());
 
-  if (attempt.record.ended || attempt.record.process.empty()) {
-    // The server died before it knew the process. If there is one it never got the job: it is
-    // refused when it connects, and exits.
+  if (attempt.record.ended) {
+    // A job in the state of one that has an attempt, without any.
     attempt.record.ended = false;
     attempt.process = LiveAttempt::Process::kGone;
-    EndLostToRestart(record, "server was restarted while the worker was being started");
+    EndLostToRestart(record, kLostInStart);
     Settle(record);
     return;
   }
   attempt.process = LiveAttempt::Process::kRunning;
-  attempt.training_durable = attempt.record.token_sha256.empty();
+  attempt.accepted = attempt.record.token_sha256.empty();
   queue_->AddRunning({record.key, record.name.project, live.job.priority(),
                       FromProto(live.job.create_time()), absl::InfinitePast(), SlotsOf(live.job)},
                      started);
@@ -176,9 +178,10 @@ void JobManagerImpl::OnAdopted(int64_t attempt_id, const absl::Status& status) {
     attempt.process = LiveAttempt::Process::kGone;
     ReleaseSlots(*record);
     CloseSession(attempt, absl::FailedPreconditionError("the worker is gone"));
-    EndLostToRestart(*record, absl::IsNotFound(status)
-                                  ? "server was restarted and the worker was gone"
-                                  : "server was restarted and could not find the worker again");
+    EndLostToRestart(*record, !absl::IsNotFound(status)
+                                  ? "server was restarted and could not find the worker again"
+                              : attempt.record.process.empty() ? kLostInStart
+                                                               : kLostWorker);
     Schedule();
   } else if (!attempt.ended) {
     // What was asked of the executor before it knew the attempt was in vain.

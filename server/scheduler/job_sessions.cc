@@ -36,6 +36,19 @@ bool MatchesHash(const std::string& secret, const std::string& sha256) {
   return !sha256.empty() && ConstantTimeEquals(Sha256Hex(secret), sha256);
 }
 
+// Hashes up to 64 KiB when the message is a good one, so not under the lock.
+std::vector<v1::ModelFile> DescribeSmallFiles(const v1::Finished& finished) {
+  std::vector<v1::ModelFile> files;
+  if (!CheckFinished(finished).ok()) return files;
+  for (const v1::SmallModelFile& small : finished.small_files()) {
+    v1::ModelFile& file = files.emplace_back();
+    file.set_path(small.path());
+    file.set_size_bytes(static_cast<int64_t>(small.data().size()));
+    file.set_sha256(Sha256Hex(small.data()));
+  }
+  return files;
+}
+
 }  // namespace
 
 JobRecord* JobManagerImpl::FindSession(int64_t session) {
@@ -137,8 +150,7 @@ absl::StatusOr<int64_t> JobManagerImpl::OpenSession(const v1::Hello& hello,
 void JobManagerImpl::AcceptFirstHello(JobRecord& record) {
   LiveJob& live = *record.live;
   LiveAttempt& attempt = *live.attempt;
-  // The text that finds the process again must be stored before the training begins, so that a
-  // server that comes back knows of every process that trains.
+  // The text that finds the process again is stored with this.
   attempt.first_hello_waits = attempt.process == LiveAttempt::Process::kStarting;
   if (attempt.first_hello_waits) return;
   v1::StateChange change;
@@ -148,18 +160,16 @@ void JobManagerImpl::AcceptFirstHello(JobRecord& record) {
   ChangeState(live, std::move(change));
   live.next.write_attempt = true;
   live.next.write_job = true;
-  live.next.after.push_back([this, id = attempt.id]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    JobRecord* found = FindAttempt(id);
-    if (found == nullptr) return;
-    found->live->attempt->training_durable = true;
-    TryAssign(*found);
-  });
+  // The training need not wait until that is durable: a server that forgot it finds the process by
+  // the attempt, which is stored, and knows the worker by its token, which it shows until then.
+  attempt.accepted = true;
+  TryAssign(record);
 }
 
 void JobManagerImpl::TryAssign(JobRecord& record) {
   const LiveJob& live = *record.live;
   LiveAttempt& attempt = *live.attempt;
-  if (attempt.session == 0 || attempt.assigned || attempt.ended || !attempt.training_durable ||
+  if (attempt.session == 0 || attempt.assigned || attempt.ended || !attempt.accepted ||
       attempt.inputs != LiveAttempt::Inputs::kReady) {
     return;
   }
@@ -226,6 +236,7 @@ absl::Status JobManagerImpl::OnEvents(int64_t session, v1::WorkerEvents events) 
 }
 
 absl::Status JobManagerImpl::OnFinished(int64_t session, v1::Finished finished) {
+  std::vector<v1::ModelFile> small_files = DescribeSmallFiles(finished);
   MutexLock lock(&mutex_);
   if (shutting_down_) return absl::UnavailableError("the server is going down");
   JobRecord* record = FindSession(session);
@@ -251,9 +262,10 @@ absl::Status JobManagerImpl::OnFinished(int64_t session, v1::Finished finished) 
                                      "the server was restarted between the upload of the "
                                      "model and the end of the training"),
                             kServerRestarted));
-    } else if (attempt.files.empty()) {
+    } else if (attempt.files.empty() && finished.small_files().empty()) {
       return ProtocolError(*record, "success without a file of the model");
     } else {
+      for (v1::ModelFile& file : small_files) attempt.files[file.path()] = std::move(file);
       SucceedAttempt(*record, std::move(finished));
     }
   } else {
@@ -299,6 +311,9 @@ void JobManagerImpl::SucceedAttempt(JobRecord& record, v1::Finished finished) {
   model.set_etag(RandomHexToken(8));
   EndAttempt(record, Attempt::END_CAUSE_SUCCEEDED, absl::OkStatus());
   live.next.model = std::move(model);
+  for (v1::SmallModelFile& file : *finished.mutable_small_files()) {
+    live.next.contents[file.path()] = std::move(*file.mutable_data());
+  }
 }
 
 void JobManagerImpl::OnAlive(int64_t session, const v1::WorkerAlive& alive) {

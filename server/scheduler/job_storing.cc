@@ -36,7 +36,7 @@ absl::Status InsertModel(UnitOfWork& unit, CatalogueTransaction& transaction) {
       name.model = absl::StrCat(name.model.substr(0, kMaxIdBytes - number.size()), number);
     }
     model.set_name(name.ToString());
-    const absl::Status inserted = transaction.InsertModel(model);
+    const absl::Status inserted = transaction.InsertModel(model, unit.contents);
     if (inserted.ok()) unit.job.set_model(model.name());
     if (!absl::IsAlreadyExists(inserted)) return inserted;
   }

@@ -1,9 +1,13 @@
 #include "server/scheduler/worker_events.h"
 
 #include <algorithm>
+#include <set>
+#include <string_view>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "core/base/status.h"
+#include "server/execution/small_models.h"
 
 namespace trainyard {
 namespace {
@@ -29,6 +33,25 @@ void CutLogLine(std::string& text) {
   size_t end = kMaxLogBytes;
   while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
   text.resize(end);
+}
+
+absl::Status CheckSmallFiles(const v1::Finished& finished) {
+  if (finished.small_files().empty()) return absl::OkStatus();
+  if (finished.end_cause() != Attempt::END_CAUSE_SUCCEEDED) {
+    return absl::InvalidArgumentError("files of a model with an end that is no success");
+  }
+  int64_t bytes = 0;
+  std::set<std::string_view> paths;
+  for (const v1::SmallModelFile& file : finished.small_files()) {
+    TY_RETURN_IF_ERROR(CheckModelPath(file.path()));
+    if (!paths.insert(file.path()).second) {
+      return absl::InvalidArgumentError(absl::StrCat("the file ", file.path(), " twice"));
+    }
+    bytes += static_cast<int64_t>(file.data().size());
+  }
+  if (bytes <= kMaxSmallFileBytes) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("small files of together ", bytes, " bytes; at most ", kMaxSmallFileBytes));
 }
 
 }  // namespace
@@ -59,6 +82,7 @@ absl::Status CheckWorkerEvent(v1::JobEvent& event) {
 }
 
 absl::Status CheckFinished(const v1::Finished& finished) {
+  TY_RETURN_IF_ERROR(CheckSmallFiles(finished));
   switch (finished.end_cause()) {
     case Attempt::END_CAUSE_SUCCEEDED:
     case Attempt::END_CAUSE_USER_ERROR:

@@ -18,7 +18,8 @@ inline constexpr std::string_view kStoringModel = "storing the model";
 // aside what the server gives: sequence and attempt. INVALID_ARGUMENT otherwise.
 absl::Status CheckWorkerEvent(v1::JobEvent& event);
 
-// OK when the end is one that a worker may report; INVALID_ARGUMENT otherwise.
+// OK when the end is one that a worker may report, with small files of a model only where it
+// succeeded, each once and together within their bound; INVALID_ARGUMENT otherwise.
 absl::Status CheckFinished(const v1::Finished& finished);
 
 // OK for a path within a model folder: relative, without `.` and `..`, at most 255 bytes.

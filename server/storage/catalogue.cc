@@ -85,6 +85,11 @@ class SqliteCatalogue final : public Catalogue {
     return ReadModel(*reader, name);
   }
 
+  absl::StatusOr<ModelContents> GetModelContents(const ModelName& name) override {
+    TY_ASSIGN_OR_RETURN(const ReaderPool::Lease reader, readers_.Acquire());
+    return ReadModelContents(*reader, name);
+  }
+
   absl::StatusOr<ModelPage> ListModels(std::string_view project, std::string_view page_token,
                                        int page_size) override {
     TY_ASSIGN_OR_RETURN(const ReaderPool::Lease reader, readers_.Acquire());

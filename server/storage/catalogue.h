@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -64,6 +65,9 @@ struct MetricPage {
   std::string next_page_token;
 };
 
+// Bytes of files of a model, by path.
+using ModelContents = std::map<std::string, std::string>;
+
 // The writes of one unit of work. Only valid inside the function given to Catalogue::Write; all its
 // changes are committed together or not at all. Every method may also answer INTERNAL (the database
 // failed) or RESOURCE_EXHAUSTED (the disk is full).
@@ -102,8 +106,10 @@ class CatalogueTransaction {
   // NOT_FOUND when there is none; FAILED_PRECONDITION when a job that has not ended names it.
   virtual absl::Status DeleteDataset(const DatasetName& name) = 0;
 
-  // ALREADY_EXISTS when the name is taken.
-  virtual absl::Status InsertModel(const v1::Model& model) = 0;
+  // `contents` holds those of the model's files that the catalogue keeps itself; the others are
+  // blobs. ALREADY_EXISTS when the name is taken.
+  virtual absl::Status InsertModel(const v1::Model& model, const ModelContents& contents) = 0;
+  absl::Status InsertModel(const v1::Model& model) { return InsertModel(model, {}); }
   virtual absl::Status DeleteModel(const ModelName& name) = 0;
 };
 
@@ -137,7 +143,8 @@ class Catalogue {
   virtual absl::StatusOr<v1::Job> GetJob(const JobName& name) = 0;
   // INVALID_ARGUMENT with violations for `filter`, `order_by`, `page_token`.
   virtual absl::StatusOr<JobPage> ListJobs(const JobQuery& query) = 0;
-  // Every job that has not ended, oldest first, with its attempts that have not ended.
+  // Every job that has not ended, oldest first, with its attempts that have not ended: none of a job
+  // that is queued.
   virtual absl::Status ForEachUnfinishedJob(
       const std::function<void(v1::Job job, std::vector<AttemptRecord> attempts)>& visit) = 0;
   // Events from `from_sequence` on: at most `max_events`, and at most `max_bytes` of them, but one.
@@ -155,6 +162,8 @@ class Catalogue {
                                                                 std::string_view after_id,
                                                                 int limit) = 0;
   virtual absl::StatusOr<v1::Model> GetModel(const ModelName& name) = 0;
+  // Those of the model's files that the catalogue keeps itself; the others are blobs.
+  virtual absl::StatusOr<ModelContents> GetModelContents(const ModelName& name) = 0;
   // Newest first. `page_token` as in ListModelsRequest.
   struct ModelPage {
     std::vector<v1::Model> models;  // without manifest and report

@@ -50,8 +50,8 @@ class SqliteTransaction final : public CatalogueTransaction {
     return DeleteDatasetRows(database_, name);
   }
 
-  absl::Status InsertModel(const v1::Model& model) override {
-    return InsertModelRow(database_, model);
+  absl::Status InsertModel(const v1::Model& model, const ModelContents& contents) override {
+    return InsertModelRow(database_, model, contents);
   }
   absl::Status DeleteModel(const ModelName& name) override {
     return DeleteModelRow(database_, name);

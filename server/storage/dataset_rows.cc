@@ -159,7 +159,7 @@ absl::StatusOr<std::vector<Catalogue::BlobReference>> ReadBlobReferences(Databas
           "SELECT sha256, size_bytes, 'projects/' || project || '/datasets/' || id || "
           "'/versions/' || version AS referrer FROM dataset_versions JOIN datasets USING (dataset) "
           "UNION ALL SELECT sha256, size_bytes, 'projects/' || project || '/models/' || id "
-          "FROM model_files JOIN models USING (model) "
+          "FROM model_files JOIN models USING (model) WHERE content IS NULL "
           "UNION ALL SELECT sha256, size_bytes, 'projects/' || project || '/jobs/' || id "
           "FROM checkpoints JOIN jobs USING (job)) GROUP BY sha256 ORDER BY sha256"));
   std::vector<Catalogue::BlobReference> references;

@@ -25,7 +25,9 @@ absl::StatusOr<std::vector<v1::Dataset>> ListDatasetRows(Database& database,
                                                          std::string_view after_id, int limit);
 absl::Status DeleteDatasetRows(Database& database, const DatasetName& name);
 
-absl::Status InsertModelRow(Database& database, const v1::Model& model);
+absl::Status InsertModelRow(Database& database, const v1::Model& model,
+                            const ModelContents& contents);
+absl::StatusOr<ModelContents> ReadModelContents(Database& database, const ModelName& name);
 absl::StatusOr<v1::Model> ReadModel(Database& database, const ModelName& name);
 absl::StatusOr<Catalogue::ModelPage> ListModelRows(Database& database, const PageTokens& tokens,
                                                    std::string_view project,

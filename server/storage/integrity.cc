@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/sha256.h"
 #include "core/base/status.h"
 #include "server/storage/event_rows.h"
 #include "trainyard/v1/dataset.pb.h"
@@ -74,6 +75,23 @@ absl::Status AppendUnreadableRecords(Database& database, std::vector<std::string
       problems);
 }
 
+absl::Status AppendDamagedModelFiles(Database& database, std::vector<std::string>& problems) {
+  TY_ASSIGN_OR_RETURN(
+      Statement statement,
+      database.PrepareOnce("SELECT 'projects/' || project || '/models/' || id, path, sha256, "
+                           "content FROM model_files JOIN models USING (model) WHERE content IS "
+                           "NOT NULL ORDER BY 1, 2"));
+  while (true) {
+    TY_ASSIGN_OR_RETURN(const bool found, statement.Step());
+    if (!found) return absl::OkStatus();
+    const std::string hash = Sha256Hex(statement.Blob(3));
+    if (hash == statement.Text(2)) continue;
+    problems.push_back(absl::StrCat(AbslView(statement.Text(0)), ": its file '",
+                                    AbslView(statement.Text(1)),
+                                    "' is damaged: its bytes have the SHA-256 ", hash));
+  }
+}
+
 absl::Status AppendAllProblems(Database& database, std::vector<std::string>& problems) {
   TY_RETURN_IF_ERROR(AppendTexts(database,
                                  "SELECT integrity_check FROM pragma_integrity_check(100)",
@@ -84,6 +102,7 @@ absl::Status AppendAllProblems(Database& database, std::vector<std::string>& pro
       "' that does not exist' FROM pragma_foreign_key_check",
       "catalogue: ", problems));
   TY_RETURN_IF_ERROR(AppendUnreadableRecords(database, problems));
+  TY_RETURN_IF_ERROR(AppendDamagedModelFiles(database, problems));
   TY_ASSIGN_OR_RETURN(std::vector<std::string> events, FindEventProblems(database));
   for (std::string& problem : events) problems.push_back(std::move(problem));
   return absl::OkStatus();

@@ -195,12 +195,12 @@ absl::Status UpdateJobRow(Database& database, const v1::Job& job) {
   const JobParts parts = Split(job);
   TY_ASSIGN_OR_RETURN(
       Statement update,
-      database.Prepare("UPDATE jobs SET state = ?, algorithm = ?, priority = ?, create_time = ?, "
-                       "update_time = ?, display_name = ?, status = ? WHERE job = ?"));
+      // The creation time never changes; setting it would write its index anew.
+      database.Prepare("UPDATE jobs SET state = ?, algorithm = ?, priority = ?, update_time = ?, "
+                       "display_name = ?, status = ? WHERE job = ?"));
   update.Bind(int64_t{job.state()})
       .Bind(std::string_view(job.algorithm()))
       .Bind(int64_t{job.priority()})
-      .Bind(TimeUtil::TimestampToNanoseconds(job.create_time()))
       .Bind(TimeUtil::TimestampToNanoseconds(job.update_time()))
       .Bind(std::string_view(job.display_name()))
       .BindBlob(parts.status)
@@ -242,8 +242,8 @@ absl::Status VisitUnfinishedJobs(
   TY_ASSIGN_OR_RETURN(
       Statement attempts,
       database.PrepareOnce("SELECT job, attempt, token_sha256, session_key_sha256, "
-                           "worker_sequence, executor, process FROM attempts WHERE ended = 0 "
-                           "ORDER BY job, attempt"));
+                           "worker_sequence, executor, process FROM jobs JOIN attempts USING (job) "
+                           "WHERE state IN (2, 3, 4) AND ended = 0 ORDER BY job, attempt"));
   while (true) {
     TY_ASSIGN_OR_RETURN(const bool found, attempts.Step());
     if (!found) break;
@@ -261,8 +261,8 @@ absl::Status VisitUnfinishedJobs(
       Statement jobs,
       database.PrepareOnce(SelectJobs("project, id") +
                            "WHERE state IN (1, 2, 3, 4) ORDER BY create_time, jobs.job"));
-  static_assert(v1::Job::STATE_QUEUED == 1 && v1::Job::STATE_CANCELLING == 4 &&
-                v1::Job::STATE_SUCCEEDED == 5);
+  static_assert(v1::Job::STATE_QUEUED == 1 && v1::Job::STATE_STARTING == 2 &&
+                v1::Job::STATE_CANCELLING == 4 && v1::Job::STATE_SUCCEEDED == 5);
   std::string bytes;
   while (true) {
     TY_ASSIGN_OR_RETURN(const bool found, jobs.Step());

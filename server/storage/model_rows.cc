@@ -12,15 +12,22 @@
 namespace trainyard {
 namespace {
 
-absl::Status InsertFiles(Database& database, int64_t row, const v1::Model& model) {
+absl::Status InsertFiles(Database& database, int64_t row, const v1::Model& model,
+                         const ModelContents& contents) {
   TY_ASSIGN_OR_RETURN(Statement insert,
-                      database.Prepare("INSERT INTO model_files VALUES (?, ?, ?, ?)"));
+                      database.Prepare("INSERT INTO model_files VALUES (?, ?, ?, ?, ?)"));
   for (const v1::ModelFile& file : model.files()) {
-    const absl::Status inserted = insert.Bind(row)
-                                      .Bind(std::string_view(file.path()))
-                                      .Bind(std::string_view(file.sha256()))
-                                      .Bind(file.size_bytes())
-                                      .Run();
+    insert.Bind(row)
+        .Bind(std::string_view(file.path()))
+        .Bind(std::string_view(file.sha256()))
+        .Bind(file.size_bytes());
+    const auto content = contents.find(file.path());
+    if (content == contents.end()) {
+      insert.BindNull();
+    } else {
+      insert.BindBlob(content->second);
+    }
+    const absl::Status inserted = insert.Run();
     if (absl::IsAlreadyExists(inserted)) {
       return absl::InvalidArgumentError(
           absl::StrCat("model '", model.name(), "' has two files '", file.path(), "'"));
@@ -32,7 +39,8 @@ absl::Status InsertFiles(Database& database, int64_t row, const v1::Model& model
 
 }  // namespace
 
-absl::Status InsertModelRow(Database& database, const v1::Model& model) {
+absl::Status InsertModelRow(Database& database, const v1::Model& model,
+                            const ModelContents& contents) {
   TY_ASSIGN_OR_RETURN(const ModelName name, ModelName::Parse(model.name()));
   // A stored model is the concatenation of both parts; listings read the first alone.
   v1::Model main = model;
@@ -57,7 +65,21 @@ absl::Status InsertModelRow(Database& database, const v1::Model& model) {
     return absl::AlreadyExistsError(absl::StrCat("model '", model.name(), "' exists already"));
   }
   TY_RETURN_IF_ERROR(inserted);
-  return InsertFiles(database, database.last_insert_row(), model);
+  return InsertFiles(database, database.last_insert_row(), model, contents);
+}
+
+absl::StatusOr<ModelContents> ReadModelContents(Database& database, const ModelName& name) {
+  TY_ASSIGN_OR_RETURN(
+      Statement statement,
+      database.Prepare("SELECT path, content FROM models JOIN model_files USING (model) WHERE "
+                       "project = ? AND id = ? AND content IS NOT NULL"));
+  statement.Bind(std::string_view(name.project)).Bind(std::string_view(name.model));
+  ModelContents contents;
+  while (true) {
+    TY_ASSIGN_OR_RETURN(const bool found, statement.Step());
+    if (!found) return contents;
+    contents.emplace(statement.Text(0), statement.Blob(1));
+  }
 }
 
 absl::StatusOr<v1::Model> ReadModel(Database& database, const ModelName& name) {

@@ -109,9 +109,15 @@ class CatalogueModelStore final : public ModelStore {
     TY_ASSIGN_OR_RETURN(v1::Model model, catalogue_.GetModel(name));
     HeldModel held{std::move(model), {}, nullptr};
     auto holds = std::make_shared<std::vector<std::shared_ptr<void>>>();
+    TY_ASSIGN_OR_RETURN(const ModelContents contents, catalogue_.GetModelContents(name));
     for (const v1::ModelFile& file : held.model.files()) {
       holds->push_back(blobs_.Hold(file.sha256()));
       absl::StatusOr<fs::path> path = blobs_.PathOf(file.sha256());
+      const auto content = contents.find(file.path());
+      if (absl::IsNotFound(path.status()) && content != contents.end()) {
+        TY_RETURN_IF_ERROR(AddContext(PutBlob(file, content->second), name.ToString()));
+        path = blobs_.PathOf(file.sha256());
+      }
       if (absl::IsNotFound(path.status())) {
         // Deleted since, or lost?
         TY_RETURN_IF_ERROR(catalogue_.GetModel(name).status());
@@ -141,6 +147,20 @@ class CatalogueModelStore final : public ModelStore {
   static std::string KeyOf(const v1::Model& model) {
     return absl::StrCat(model.name(), " ", model.etag(), " ", model.create_time().seconds(), ".",
                         model.create_time().nanos());
+  }
+
+  // A file that the catalogue keeps is used by its path all the same: as a blob that nothing refers
+  // to and that goes when it is not held any more.
+  absl::Status PutBlob(const v1::ModelFile& file, const std::string& content) {
+    TY_ASSIGN_OR_RETURN(const std::unique_ptr<BlobWriter> writer,
+                        blobs_.Create(static_cast<int64_t>(content.size())));
+    TY_RETURN_IF_ERROR(writer->Append(content));
+    if (writer->Sha256() != file.sha256()) {
+      return absl::DataLossError(absl::StrCat("file '", file.path(),
+                                              "' is damaged: its bytes have ", "the SHA-256 ",
+                                              writer->Sha256()));
+    }
+    return writer->Commit().status();
   }
 
   absl::StatusOr<PredictorCache::Loaded> Load(const Algorithm& algorithm,

@@ -142,6 +142,12 @@ CREATE TABLE checkpoints (
   size_bytes INTEGER NOT NULL
 ) STRICT;
 )sql",
+    // 3 -> 4: small files of models; NULL: the file is a blob. Attempts that have not ended are found
+    // by their jobs, so that each write of an attempt is one page less.
+    R"sql(
+ALTER TABLE model_files ADD COLUMN content BLOB;
+DROP INDEX attempts_not_ended;
+)sql",
 };
 
 absl::Status RunMigration(Database& database, int from) {

@@ -11,9 +11,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "core/base/file_system.h"
 #include "core/base/status.h"
 #include "server/execution/local/small_files.h"
 #include "server/execution/local/unique_fd.h"
+#include "server/execution/small_models.h"
 
 namespace trainyard {
 namespace {
@@ -120,7 +122,9 @@ absl::Status ArtifactUploader::UploadFile(const fs::path& folder, const fs::path
   return AddContext(Upload(header, read_at), absl::StrCat("model file ", header.path()));
 }
 
-absl::Status ArtifactUploader::UploadModelFolder(const fs::path& folder) const {
+absl::StatusOr<std::vector<v1::SmallModelFile>> ArtifactUploader::UploadModelFolder(
+    const fs::path& folder) const {
+  TY_RETURN_IF_ERROR(options_.check_cancelled());
   std::vector<fs::path> files;
   std::error_code error;
   for (const auto& entry : fs::recursive_directory_iterator(folder, error)) {
@@ -128,8 +132,22 @@ absl::Status ArtifactUploader::UploadModelFolder(const fs::path& folder) const {
   }
   if (error) return absl::InternalError(absl::StrCat(folder.string(), ": ", error.message()));
   std::sort(files.begin(), files.end());
-  for (const fs::path& file : files) TY_RETURN_IF_ERROR(UploadFile(folder, file));
-  return absl::OkStatus();
+  std::vector<v1::SmallModelFile> small;
+  int64_t left = kMaxSmallFileBytes;
+  for (const fs::path& file : files) {
+    const auto size = static_cast<int64_t>(fs::file_size(file, error));
+    if (error) return absl::InternalError(absl::StrCat(file.string(), ": ", error.message()));
+    if (size > left) {
+      TY_RETURN_IF_ERROR(UploadFile(folder, file));
+      continue;
+    }
+    TY_ASSIGN_OR_RETURN(std::string data, ReadFile(file));
+    left -= static_cast<int64_t>(data.size());
+    v1::SmallModelFile& added = small.emplace_back();
+    added.set_path(file.lexically_relative(folder).generic_string());
+    added.set_data(std::move(data));
+  }
+  return small;
 }
 
 }  // namespace trainyard

@@ -6,8 +6,10 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "server/worker/server_connection.h"
@@ -36,8 +38,10 @@ class ArtifactUploader {
   // times first.
   absl::Status UploadCheckpoint(int64_t step, std::string_view state) const;
 
-  // Uploads every file in `folder`, at any depth, in the order of their paths.
-  absl::Status UploadModelFolder(const std::filesystem::path& folder) const;
+  // Uploads the files in `folder`, at any depth, but for those that are small enough to travel with
+  // the end (small_models.h): these are returned. Both in the order of their paths.
+  absl::StatusOr<std::vector<v1::SmallModelFile>> UploadModelFolder(
+      const std::filesystem::path& folder) const;
 
  private:
   absl::Status UploadFile(const std::filesystem::path& folder,

@@ -65,7 +65,7 @@ v1::WorkerMessage Session::MakeHello() const {
   v1::WorkerMessage message;
   v1::Hello& hello = *message.mutable_hello();
   hello.set_attempt(options_.attempt);
-  if (!has_assignment_) hello.set_token(options_.token);
+  if (!known_) hello.set_token(options_.token);
   hello.set_session_key(options_.session_key);
   hello.set_version(options_.version);
   hello.set_pid(getpid());
@@ -96,6 +96,8 @@ void Session::ReadMessages(SessionStream& stream, StreamEnd& end) {
         OnAssignment(std::move(*message.mutable_assignment()));
         break;
       case v1::ServerMessage::kAck:
+        // It is stored that this worker has the job: the session key alone will do.
+        known_ = true;
         events_.Acknowledge(message.ack().sequence());
         break;
       case v1::ServerMessage::kCancel:
@@ -113,6 +115,7 @@ void Session::ReadMessages(SessionStream& stream, StreamEnd& end) {
 
 void Session::OnAssignment(v1::Assignment assignment) {
   const bool first = !std::exchange(has_assignment_, true);
+  known_ = known_ || assignment.acknowledged_sequence() > 0;
   const bool cancelled = assignment.cancelled();
   assigned_ = true;
   events_.Rewind(assignment.acknowledged_sequence());

@@ -71,6 +71,8 @@ class Session {
   ServerConnection& connection_;
   EventBuffer& events_;
   bool has_assignment_ = false;  // Run's thread
+  // Whether the server has stored that this worker has the job; Run's thread.
+  bool known_ = false;
   absl::Status last_status_;
   // Whether this stream's Hello was answered.
   std::atomic<bool> assigned_ = false;

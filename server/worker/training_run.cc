@@ -124,10 +124,13 @@ v1::Finished RunTraining(const v1::Assignment& assignment, const Algorithm* algo
   CompleteManifest(assignment, *algorithm, result->manifest);
   status = WriteManifest(result->manifest, context.model_folder());
   if (!status.ok()) return Failure(v1::Attempt::END_CAUSE_WORKER_LOST, status);
-  status = uploader.UploadModelFolder(context.model_folder());
-  // The training's part is done: what fails now is not the user's fault.
-  if (absl::IsCancelled(status)) return Failure(v1::Attempt::END_CAUSE_CANCELLED, status);
-  if (!status.ok()) return Failure(v1::Attempt::END_CAUSE_WORKER_LOST, status);
+  auto small_files = uploader.UploadModelFolder(context.model_folder());
+  if (!small_files.ok()) {
+    // The training's part is done: what fails now is not the user's fault.
+    return Failure(absl::IsCancelled(small_files.status()) ? v1::Attempt::END_CAUSE_CANCELLED
+                                                           : v1::Attempt::END_CAUSE_WORKER_LOST,
+                   small_files.status());
+  }
 
   v1::Finished finished;
   finished.set_end_cause(v1::Attempt::END_CAUSE_SUCCEEDED);
@@ -135,6 +138,7 @@ v1::Finished RunTraining(const v1::Assignment& assignment, const Algorithm* algo
   finished.mutable_report()->set_wall_seconds(absl::ToDoubleSeconds(clock.Monotonic() - start));
   finished.mutable_report()->set_peak_memory_bytes(PeakResidentBytes(getpid()));
   finished.mutable_manifest()->Swap(&result->manifest);
+  for (v1::SmallModelFile& file : *small_files) *finished.add_small_files() = std::move(file);
   return finished;
 }
 

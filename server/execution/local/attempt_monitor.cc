@@ -203,15 +203,16 @@ void AttemptMonitor::End(const std::shared_ptr<RunningAttempt>& attempt) {
   const ControlGroup& group = attempt->processes.group();
   attempt->exit.peak_memory_bytes = std::max(attempt->exit.peak_memory_bytes, group.PeakMemory());
   attempt->exit.stderr_tail = ReadTail(attempt->folder.stderr_file(), kTailBytes);
-  attempt->folder.Remove();
-  group.Remove();
   {
     MutexLock lock(&mutex_);
     const auto id = ids_.find(attempt->name);
     attempts_.erase(id->second);
     ids_.erase(id);
   }
+  // Whoever waits for the slots does not wait for the file system.
   attempt->on_exit(std::move(attempt->exit));
+  attempt->folder.Remove();
+  group.Remove();
 }
 
 void AttemptMonitor::KillRepeatedly() {

@@ -52,8 +52,8 @@ class AttemptMonitor {
   // Stops watching. Workers go on; `on_exit` of those that still run is never called.
   ~AttemptMonitor();
 
-  // Watches the attempt until all of its processes are gone; then its folder and control group are
-  // removed and its `on_exit` is called, on the monitor's thread. ALREADY_EXISTS.
+  // Watches the attempt until all of its processes are gone; then its `on_exit` is called and its
+  // folder and control group are removed, on the monitor's thread. ALREADY_EXISTS.
   absl::Status Add(std::shared_ptr<RunningAttempt> attempt);
 
   bool Contains(const std::string& name) const;

@@ -39,8 +39,13 @@ absl::StatusOr<UniqueFd> PipeWith(const std::string& secret) {
   return reading;
 }
 
-// Runs the worker just far enough to enter these control groups.
-bool RunsIn(const fs::path& binary, const std::vector<fs::path>& groups) {
+// Of a control group's folder, to start a process in it.
+UniqueFd OpenGroup(const fs::path& folder) {
+  return UniqueFd(open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+}
+
+// Runs the worker just far enough to enter these control groups, in `born_in` from its start.
+bool RunsIn(const fs::path& binary, const std::vector<fs::path>& groups, int born_in = -1) {
   SpawnRequest request;
   request.arguments = {binary.string()};
   for (const fs::path& group : groups) {
@@ -48,6 +53,7 @@ bool RunsIn(const fs::path& binary, const std::vector<fs::path>& groups) {
   }
   request.arguments.push_back("--version");
   request.environment = InheritedEnvironment();
+  request.control_group = born_in;
   const auto process = Spawn(request);
   if (!process.ok()) return false;
   int status = 0;
@@ -56,16 +62,31 @@ bool RunsIn(const fs::path& binary, const std::vector<fs::path>& groups) {
   return waited && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
+// Whether workers can be started inside their version 2 group.
+bool CanStartInGroup(const fs::path& binary, const ControlGroupFactory& groups) {
+  if (!groups.available()) return false;
+  const auto group = groups.Create(absl::StrCat("trial-start-", getpid()), 0);
+  if (!group.ok()) return false;
+  const UniqueFd folder = OpenGroup(group->unified());
+  const bool started = folder.valid() && RunsIn(binary, {}, folder.get());
+  group->Remove();
+  return started;
+}
+
 class LocalExecutorImpl : public LocalExecutor {
  public:
   LocalExecutorImpl(const Options& options, std::string store, ControlGroupFactory groups,
-                    std::unique_ptr<AttemptMonitor> monitor)
+                    bool start_in_group, std::unique_ptr<AttemptMonitor> monitor)
       : options_(options),
         store_(std::move(store)),
         groups_(std::move(groups)),
+        start_in_group_(start_in_group),
         monitor_(std::move(monitor)) {}
 
-  ~LocalExecutorImpl() override { groups_.RemoveIfEmpty(); }
+  ~LocalExecutorImpl() override {
+    monitor_.reset();  // removes the groups of attempts that have ended
+    groups_.RemoveIfEmpty();
+  }
 
   std::string_view name() const override { return "local"; }
   std::string DescribeConfinement() const override { return groups_.Describe(); }
@@ -94,7 +115,8 @@ class LocalExecutorImpl : public LocalExecutor {
   const Options options_;
   const std::string store_;  // tells this server's attempts from those of others
   const ControlGroupFactory groups_;
-  const std::unique_ptr<AttemptMonitor> monitor_;
+  const bool start_in_group_;
+  std::unique_ptr<AttemptMonitor> monitor_;
 };
 
 absl::StatusOr<SpawnedProcess> LocalExecutorImpl::StartWorker(const WorkerLaunch& launch,
@@ -108,9 +130,14 @@ absl::StatusOr<SpawnedProcess> LocalExecutorImpl::StartWorker(const WorkerLaunch
   }
   SpawnRequest request;
   request.arguments = {options_.worker_binary.string()};
+  UniqueFd born_in;
+  if (start_in_group_ && !group.unified().empty()) born_in = OpenGroup(group.unified());
   for (const fs::path& path : group.folders()) {
+    // The worker enters the others itself.
+    if (born_in.valid() && path == group.unified()) continue;
     request.arguments.push_back(absl::StrCat("--cgroup=", path.string()));
   }
+  request.control_group = born_in.get();
   request.arguments.push_back(absl::StrCat("--server=", launch.server_address));
   request.arguments.push_back(absl::StrCat("--attempt=", launch.attempt));
   request.arguments.push_back(absl::StrCat("--token_fd=", kTokenFd));
@@ -244,7 +271,9 @@ absl::StatusOr<std::unique_ptr<LocalExecutor>> LocalExecutor::Create(const Optio
     monitor_options.inherits_orphans |= prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0;
   }
   TY_ASSIGN_OR_RETURN(auto monitor, AttemptMonitor::Start(monitor_options));
-  return std::make_unique<LocalExecutorImpl>(resolved, store, groups, std::move(monitor));
+  const bool start_in_group = CanStartInGroup(options.worker_binary, groups);
+  return std::make_unique<LocalExecutorImpl>(resolved, store, groups, start_in_group,
+                                             std::move(monitor));
 }
 
 }  // namespace trainyard

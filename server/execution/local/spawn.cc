@@ -14,6 +14,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/mutex.h"
+#include "core/base/status.h"
+#include "server/execution/local/clone_into_group.h"
 #include "server/execution/local/small_files.h"
 
 extern char** environ;
@@ -94,6 +96,42 @@ std::vector<char*> Pointers(const std::vector<std::string>& texts) {
   return pointers;
 }
 
+absl::Status StartError(int error, const SpawnRequest& request) {
+  return SystemError(error, absl::StrCat("start ", request.arguments[0]));
+}
+
+absl::StatusOr<SpawnedProcess> SpawnHere(const SpawnRequest& request) {
+  SpawnSettings settings;
+  if (const int error = settings.Fill(request)) return SystemError(error, "prepare posix_spawn");
+  const std::vector<char*> arguments = Pointers(request.arguments);
+  const std::vector<char*> environment = Pointers(request.environment);
+  SpawnedProcess process;
+  const int error = posix_spawn(&process.pid, arguments[0], settings.actions(),
+                                settings.attributes(), arguments.data(), environment.data());
+  if (error != 0) return StartError(error, request);
+  process.pidfd = OpenPidfd(process.pid);
+  if (process.pidfd.valid()) return process;
+  const absl::Status status = SystemError(errno, "pidfd_open");
+  kill(process.pid, SIGKILL);
+  waitpid(process.pid, nullptr, 0);
+  return status;
+}
+
+absl::StatusOr<SpawnedProcess> SpawnInGroup(const SpawnRequest& request) {
+  const std::vector<char*> arguments = Pointers(request.arguments);
+  const std::vector<char*> environment = Pointers(request.environment);
+  const CloneResult started =
+      CloneIntoGroup({.arguments = arguments.data(),
+                      .environment = environment.data(),
+                      .group = request.control_group,
+                      .standard_output = request.standard_output,
+                      .standard_error = request.standard_error,
+                      .passed = request.passed.data(),
+                      .passed_count = static_cast<int>(request.passed.size())});
+  if (started.error != 0) return StartError(started.error, request);
+  return SpawnedProcess{started.pid, UniqueFd(started.pidfd)};
+}
+
 }  // namespace
 
 UniqueFd OpenPidfd(pid_t pid) {
@@ -111,23 +149,9 @@ absl::StatusOr<SpawnedProcess> Spawn(const SpawnRequest& request) {
     if (!copies.back().valid()) return SystemError(errno, "duplicate a descriptor");
     fd = copies.back().get();
   }
-  SpawnSettings settings;
-  if (const int error = settings.Fill(moved)) return SystemError(error, "prepare posix_spawn");
-  const std::vector<char*> arguments = Pointers(request.arguments);
-  const std::vector<char*> environment = Pointers(request.environment);
-
-  SpawnedProcess process;
   MutexLock lock(&Owned().mutex);
-  const int error = posix_spawn(&process.pid, arguments[0], settings.actions(),
-                                settings.attributes(), arguments.data(), environment.data());
-  if (error != 0) return SystemError(error, absl::StrCat("start ", request.arguments[0]));
-  process.pidfd = OpenPidfd(process.pid);
-  if (!process.pidfd.valid()) {
-    const absl::Status status = SystemError(errno, "pidfd_open");
-    kill(process.pid, SIGKILL);
-    waitpid(process.pid, nullptr, 0);
-    return status;
-  }
+  TY_ASSIGN_OR_RETURN(SpawnedProcess process,
+                      request.control_group < 0 ? SpawnHere(moved) : SpawnInGroup(moved));
   Owned().pids.insert(process.pid);
   return process;
 }

@@ -1,4 +1,4 @@
-// Starting processes without fork.
+// Starting processes without copying this one's memory.
 #pragma once
 
 #include <sys/types.h>
@@ -21,6 +21,8 @@ struct SpawnRequest {
   int standard_output = -1;              // -1: /dev/null
   int standard_error = -1;               // -1: /dev/null
   std::vector<int> passed;               // become descriptors 3, 4, …
+  // Of the folder of a version 2 control group that the process begins in; -1: this process's.
+  int control_group = -1;
 };
 
 struct SpawnedProcess {
@@ -28,9 +30,9 @@ struct SpawnedProcess {
   UniqueFd pidfd;  // readable when the process has ended
 };
 
-// Starts a process with posix_spawn. It must be waited for by its id; until then it counts as owned
-// (see IsOwnedChild), afterwards ForgetOwnedChild must be called. RESOURCE_EXHAUSTED when the
-// machine cannot start a process now.
+// Starts a process. It must be waited for by its id; until then it counts as owned (see
+// IsOwnedChild), afterwards ForgetOwnedChild must be called. RESOURCE_EXHAUSTED when the machine
+// cannot start a process now.
 absl::StatusOr<SpawnedProcess> Spawn(const SpawnRequest& request);
 
 // Whether `pid` was started by Spawn and not forgotten since. A child that is not is an orphan that

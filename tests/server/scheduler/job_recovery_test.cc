@@ -57,12 +57,53 @@ TEST_F(JobRecoveryTest, LaunchedButProcessNotStoredNeverTrainsTwice) {
   catalogue_.Commit();
   catalogue_.Commit();
   runtime_->RunPosted();  // launched; what finds the process again is not stored
-  const std::string token = executor_.Find(AttemptOf("a"))->token;
   Restart();
-  Worker late{.attempt = AttemptOf("a")};
-  EXPECT_EQ(Hello(late, token).status().code(), absl::StatusCode::kFailedPrecondition);
-  Succeed(Connect("a", 2));
+  Succeed(Connect("a"));
   EXPECT_EQ(StateOf("a"), Job::STATE_SUCCEEDED);
+  EXPECT_EQ(Get("a").attempts_size(), 1);
+  EXPECT_EQ(executor_.launches(), 1);
+}
+
+// The training begins before it is stored that the worker has the job.
+TEST_F(JobRecoveryTest, WorkerThatTrainsAndIsForgottenGoesOn) {
+  Start();
+  ASSERT_TRUE(Create(NewJob("a")).ok());
+  const std::string token = executor_.Find(AttemptOf("a"))->token;
+  Worker worker{.attempt = AttemptOf("a")};
+  ASSERT_TRUE(Hello(worker, token).ok());
+  runtime_->RunPosted();
+  ASSERT_TRUE(worker.link->assignment().has_value());
+  ASSERT_TRUE(SendMetrics(worker, 5).ok());
+  runtime_->RunPosted();
+  EXPECT_EQ(worker.link->acknowledged(), 0);
+  EXPECT_EQ(StateOf("a"), Job::STATE_STARTING) << "what is not stored is not shown";
+  Restart();
+  EXPECT_EQ(StateOf("a"), Job::STATE_STARTING);
+  EXPECT_EQ(Hello(worker, "").status().code(), absl::StatusCode::kUnauthenticated);
+  ASSERT_TRUE(Hello(worker, token).ok());
+  Run();
+  EXPECT_EQ(worker.link->assignment()->acknowledged_sequence(), 0);
+  ASSERT_TRUE(manager_->OnEvents(worker.session, Metrics(1, 5)).ok());
+  Run();
+  EXPECT_EQ(worker.link->acknowledged(), 5);
+  Succeed(worker);
+  EXPECT_EQ(Get("a").attempts_size(), 1);
+  EXPECT_EQ(executor_.launches(), 1);
+  EXPECT_THAT(History("a"), ElementsAre(Job::STATE_QUEUED, Job::STATE_STARTING, Job::STATE_RUNNING,
+                                        Job::STATE_SUCCEEDED));
+}
+
+TEST_F(JobRecoveryTest, LaunchedWorkerThatDiedBeforeItWasStoredIsReplaced) {
+  Start();
+  BeginCreate(NewJob("a"));
+  catalogue_.Commit();
+  catalogue_.Commit();
+  runtime_->RunPosted();
+  executor_.Exit(AttemptOf("a"), {.signal = 9});
+  Restart();
+  EXPECT_EQ(Get("a").attempts(0).error().message(),
+            "server was restarted while the worker was being started");
+  Succeed(Connect("a", 2));
 }
 
 TEST_F(JobRecoveryTest, StartedWorkerThatHasNotReportedGoesOn) {
@@ -218,6 +259,22 @@ TEST_F(JobRecoveryTest, FilesLostWithTheServerCostTheAttemptOnly) {
   Run();
   EXPECT_EQ(CauseOf("a"), Attempt::END_CAUSE_SERVER_FAULT);
   Succeed(Connect("a", 2));
+}
+
+// They come again with the end, so that nothing is lost.
+TEST_F(JobRecoveryTest, SmallFilesSurviveTheServer) {
+  Start();
+  Worker worker = RunJob("a");
+  ASSERT_TRUE(FinishWith(worker, {{"tree", "abc"}}).ok());
+  Restart();
+  EXPECT_EQ(StateOf("a"), Job::STATE_RUNNING);
+  ASSERT_TRUE(Hello(worker, "").ok());
+  Run();
+  ASSERT_TRUE(FinishWith(worker, {{"tree", "abc"}}).ok());
+  Run();
+  EXPECT_EQ(StateOf("a"), Job::STATE_SUCCEEDED);
+  EXPECT_EQ(Get("a").attempts_size(), 1);
+  EXPECT_EQ(catalogue_.Contents().begin()->second, (ModelContents{{"tree", "abc"}}));
 }
 
 TEST_F(JobRecoveryTest, TimeLimitCountsFromTheStartOfTheWorker) {

@@ -1,5 +1,6 @@
 // What workers may and may not say.
 #include "core/base/sha256.h"
+#include "server/execution/small_models.h"
 #include "tests/server/scheduler/testing/manager_fixture.h"
 
 namespace trainyard {
@@ -270,6 +271,48 @@ TEST_F(JobSessionTest, FileUploadedTwiceIsOneFile) {
   Succeed(worker);
   EXPECT_EQ(catalogue_.Models().begin()->second.files_size(), 2);  // w and model.bin
   EXPECT_EQ(catalogue_.Models().begin()->second.size_bytes(), 32);
+}
+
+TEST_F(JobSessionTest, SmallFilesAreStoredWithTheEnd) {
+  Start();
+  Worker worker = RunJob("a");
+  ASSERT_TRUE(Upload(worker, "weights").ok());
+  ASSERT_TRUE(FinishWith(worker, {{"empty", ""}, {"trees/a", "abc"}}).ok());
+  Run();
+  EXPECT_TRUE(worker.link->finish_acknowledged());
+  const v1::Model model = catalogue_.Models().at("projects/p/models/a");
+  ASSERT_EQ(model.files_size(), 3);
+  EXPECT_EQ(model.files(0).path(), "empty");
+  EXPECT_EQ(model.files(1).path(), "trees/a");
+  EXPECT_EQ(model.files(1).sha256(), Sha256Hex("abc"));
+  EXPECT_EQ(model.files(1).size_bytes(), 3);
+  EXPECT_EQ(model.files(2).path(), "weights");
+  EXPECT_EQ(model.size_bytes(), 19);
+  EXPECT_EQ(catalogue_.Contents().at("projects/p/models/a"),
+            (ModelContents{{"empty", ""}, {"trees/a", "abc"}}));
+}
+
+TEST_F(JobSessionTest, ImpossibleSmallFilesEndTheAttempt) {
+  Start();
+  const std::string half(kMaxSmallFileBytes / 2, 'x');
+  int number = 0;
+  for (const ModelContents& files :
+       {ModelContents{{"../x", "y"}}, {{"a", half}, {"b", half}, {"c", "!"}}}) {
+    const std::string id = absl::StrCat("j", ++number);
+    EXPECT_EQ(FinishWith(RunJob(id), files).code(), absl::StatusCode::kInvalidArgument);
+    Run();
+    EXPECT_EQ(CauseOf(id), Attempt::END_CAUSE_WORKER_LOST);
+  }
+  v1::Finished finished;
+  finished.set_end_cause(Attempt::END_CAUSE_DIVERGED);
+  finished.add_small_files()->set_path("a");
+  EXPECT_EQ(manager_->OnFinished(RunJob("failed").session, finished).code(),
+            absl::StatusCode::kInvalidArgument);
+  finished.set_end_cause(Attempt::END_CAUSE_SUCCEEDED);
+  finished.add_small_files()->set_path("a");
+  EXPECT_THAT(manager_->OnFinished(RunJob("twice").session, finished).ToString(),
+              HasSubstr("the file a twice"));
+  EXPECT_TRUE(catalogue_.Models().empty());
 }
 
 TEST_F(JobSessionTest, CheckpointIsAnsweredWhenItIsStored) {

@@ -2,6 +2,7 @@
 
 #include <fstream>
 
+#include "core/base/sha256.h"
 #include "gtest/gtest.h"
 #include "server/storage/sqlite.h"
 #include "server/storage/testing/temp_store.h"
@@ -74,6 +75,31 @@ TEST_F(CheckTest, NamesMissingShortAndDamagedBlobs) {
           absl::StrCat("projects/p/models/missing: its blob ", missing, " is missing"),
           absl::StrCat("projects/p/models/short: its blob ", shorter, " has 1 bytes instead of 2"),
           HasSubstr(absl::StrCat("projects/p/models/damaged: blob ", damaged, " is damaged"))));
+}
+
+TEST_F(CheckTest, NamesDamagedFilesInTheCatalogue) {
+  v1::Model model;
+  model.set_name("projects/p/models/m");
+  ModelContents contents;
+  for (const std::string path : {"sound", "hurt", "empty"}) {
+    const std::string bytes = path == "empty" ? "" : "bytes of " + path;
+    v1::ModelFile& file = *model.add_files();
+    file.set_path(path);
+    file.set_sha256(Sha256Hex(bytes));
+    file.set_size_bytes(static_cast<int64_t>(bytes.size()));
+    contents[path] = bytes;
+  }
+  ASSERT_THAT(store_.catalogue().WriteAndWait([&](CatalogueTransaction& transaction) {
+    return transaction.InsertModel(model, contents);
+  }),
+              IsOk());
+  EXPECT_EQ(store_.catalogue().GetModelContents({"p", "m"}).value(), contents);
+  EXPECT_THAT(Problems(), IsEmpty());
+  EXPECT_EQ(CheckStore(store_.catalogue(), store_.blobs())->blobs_checked, 0);
+  Tamper("UPDATE model_files SET content = x'00' WHERE path = 'hurt'");
+  store_.Reopen();
+  EXPECT_THAT(Problems(),
+              ElementsAre(HasSubstr("projects/p/models/m: its file 'hurt' is damaged")));
 }
 
 TEST_F(CheckTest, NamesGapsAndDamageInEvents) {

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <thread>
 
+#include "core/base/sha256.h"
 #include "gtest/gtest.h"
 #include "server/storage/check.h"
 #include "server/storage/testing/temp_store.h"
@@ -84,6 +85,21 @@ class ModelStoreTest : public testing::Test {
                 IsOk());
     return model;
   }
+  // A model whose file the catalogue keeps.
+  void PutSmall(std::string_view id, const std::string& content, const std::string& sha256) {
+    v1::Model model;
+    model.set_name(ModelName{"p", std::string(id)}.ToString());
+    model.set_algorithm("file");
+    v1::ModelFile& file = *model.add_files();
+    file.set_path("sub/model.txt");
+    file.set_sha256(sha256);
+    file.set_size_bytes(static_cast<int64_t>(content.size()));
+    model.mutable_manifest()->set_format_version(1);
+    EXPECT_THAT(store_.catalogue().WriteAndWait([&](CatalogueTransaction& transaction) {
+      return transaction.InsertModel(model, {{"sub/model.txt", content}});
+    }),
+                IsOk());
+  }
   std::string ContentOf(std::string_view id) {
     const auto predictor = models_->LoadPredictor({"p", std::string(id)});
     if (!predictor.ok()) return predictor.status().ToString();
@@ -108,6 +124,29 @@ TEST_F(ModelStoreTest, AnswersWhatTheCatalogueHolds) {
   EXPECT_THAT(NamesOf(models_->List("p", "", 0)->models), ElementsAre("m"));
   EXPECT_THAT(models_->Get({"p", "n"}).status(),
               FailsWith(absl::StatusCode::kNotFound, "models/n"));
+}
+
+// A file that the catalogue keeps is used like any other.
+TEST_F(ModelStoreTest, FilesInTheCatalogueAreOpenedAndLoaded) {
+  PutSmall("m", "in the catalogue", Sha256Hex("in the catalogue"));
+  EXPECT_THAT(store_.blobs().List().value(), IsEmpty());
+  {
+    const auto held = models_->Open({"p", "m"});
+    ASSERT_THAT(held.status(), IsOk());
+    EXPECT_EQ(CollectGarbage(store_.catalogue(), store_.blobs()).value(), 0) << "it is held";
+    EXPECT_EQ(ReadFile(held->paths.at(0)).value(), "in the catalogue");
+  }
+  EXPECT_EQ(CollectGarbage(store_.catalogue(), store_.blobs()).value(), 1);
+  EXPECT_EQ(ContentOf("m"), "in the catalogue") << "again";
+  ASSERT_THAT(models_->Delete({"p", "m"}, ""), IsOk());
+  EXPECT_THAT(models_->Open({"p", "m"}).status(), FailsWith(absl::StatusCode::kNotFound, "m"));
+}
+
+TEST_F(ModelStoreTest, DamagedFileInTheCatalogueIsRefused) {
+  PutSmall("m", "damaged", Sha256Hex("sound"));
+  EXPECT_THAT(models_->Open({"p", "m"}).status(),
+              FailsWith(absl::StatusCode::kDataLoss, "projects/p/models/m: file 'sub/model.txt'"));
+  EXPECT_THAT(store_.blobs().List().value(), IsEmpty());
 }
 
 TEST_F(ModelStoreTest, OpenedFilesStayWhileTheyAreHeld) {

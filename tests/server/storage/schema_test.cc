@@ -66,6 +66,24 @@ TEST_F(SchemaTest, JobsOfTheFirstVersionSurvive) {
   EXPECT_EQ((*catalogue)->GetJob(Name("j"))->name(), "projects/p/jobs/j");
 }
 
+// All files of models were blobs before version 4.
+TEST_F(SchemaTest, ModelsOfTheThirdVersionSurvive) {
+  {
+    const auto database = OpenDatabase();
+    ASSERT_THAT(MigrateSchema(*database, 3), IsOk());
+    ASSERT_THAT(database->Execute("INSERT INTO models VALUES (7, 'p', 'm', 5, x'', x''); "
+                                  "INSERT INTO model_files VALUES (7, 'tree.bin', 'ab', 12)"),
+                IsOk());
+  }
+  const auto catalogue = Catalogue::Open({.file = file()});
+  ASSERT_THAT(catalogue.status(), IsOk());
+  EXPECT_THAT((*catalogue)->GetModelContents({"p", "m"}).value(), ::testing::IsEmpty());
+  const auto references = (*catalogue)->BlobReferences().value();
+  ASSERT_EQ(references.size(), 1u);
+  EXPECT_EQ(references[0].sha256, "ab");
+  EXPECT_EQ(references[0].size_bytes, 12);
+}
+
 TEST_F(SchemaTest, RefusesNewerFilesUnchanged) {
   ASSERT_THAT(OpenCatalogue(), IsOk());
   ASSERT_THAT(

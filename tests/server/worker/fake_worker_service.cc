@@ -43,6 +43,9 @@ grpc::Status FakeWorkerService::Session(grpc::ServerContext*, Stream* stream) {
     if (message.has_finished()) {
       finished = true;
       seen_.finished.push_back(message.finished());
+      for (const v1::SmallModelFile& file : message.finished().small_files()) {
+        seen_.files[file.path()] = file.data();
+      }
       v1::ServerMessage answer;
       answer.mutable_finished_ack();
       stream->Write(answer);

@@ -10,6 +10,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "server/execution/small_models.h"
 #include "server/worker/worker_context.h"
 #include "tests/server/worker/fakes.h"
 
@@ -17,6 +18,10 @@ namespace trainyard {
 namespace {
 
 using ::testing::HasSubstr;
+
+// Too large to travel with the end.
+const std::string kLarge(kMaxSmallFileBytes + 1, 'l');
+
 using TrainFunction = std::function<absl::StatusOr<TrainingResult>(TrainingContext&)>;
 
 class FunctionAlgorithm : public Algorithm {
@@ -98,13 +103,31 @@ TEST_F(TrainingRunTest, SuccessUploadsTheModelAndFillsTheReport) {
   EXPECT_EQ(finished.manifest().algorithm(), "function");
   EXPECT_EQ(finished.manifest().spec().diagnostic().steps(), 7);
   EXPECT_EQ(finished.manifest().trainyard_version(), TRAINYARD_VERSION);
-  ASSERT_EQ(connection_.uploaded.size(), 4u);
-  EXPECT_THAT(connection_.uploaded["manifest.json"], HasSubstr("\"format_version\": 1"));
+  ASSERT_EQ(connection_.uploaded.size(), 1u);
   EXPECT_EQ(connection_.uploaded["b.bin"], large);
-  EXPECT_EQ(connection_.uploaded["trees/a.bin"], "abc");
-  EXPECT_EQ(connection_.uploaded["empty"], "");
+  // The others travel with the end.
+  ASSERT_EQ(finished.small_files_size(), 3);
+  EXPECT_EQ(finished.small_files(0).path(), "empty");
+  EXPECT_EQ(finished.small_files(0).data(), "");
+  EXPECT_EQ(finished.small_files(1).path(), "manifest.json");
+  EXPECT_THAT(finished.small_files(1).data(), HasSubstr("\"format_version\": 1"));
+  EXPECT_EQ(finished.small_files(2).path(), "trees/a.bin");
+  EXPECT_EQ(finished.small_files(2).data(), "abc");
   EXPECT_EQ(connection_.headers[0].session_key(), "key");
   EXPECT_EQ(connection_.headers[0].kind(), v1::ArtifactHeader::KIND_MODEL_FILE);
+}
+
+TEST_F(TrainingRunTest, SmallFilesTogetherStayWithinTheirBound) {
+  const std::string half(kMaxSmallFileBytes / 2, 'h');
+  const v1::Finished finished = Run([&](TrainingContext&) -> absl::StatusOr<TrainingResult> {
+    for (const char* name : {"a", "b", "c"}) Write(name, half);
+    return TrainingResult();
+  });
+  ASSERT_EQ(finished.small_files_size(), 2);
+  EXPECT_EQ(finished.small_files(0).data(), half);
+  EXPECT_EQ(finished.small_files(1).data(), half);
+  EXPECT_EQ(connection_.uploaded.size(), 2u) << "c and manifest.json";
+  EXPECT_EQ(connection_.uploaded["c"], half);
 }
 
 TEST_F(TrainingRunTest, ErrorsBecomeTheirCauses) {
@@ -163,17 +186,17 @@ TEST_F(TrainingRunTest, UploadsAreRepeatedWhileTheServerIsAway) {
   connection_.upload_answers = {absl::UnavailableError("restart"), absl::UnavailableError("again"),
                                 absl::ResourceExhaustedError("disk full"), absl::OkStatus()};
   const v1::Finished finished = Run([&](TrainingContext&) -> absl::StatusOr<TrainingResult> {
-    Write("m", "bytes");
+    Write("m", kLarge);
     return TrainingResult();
   });
   EXPECT_EQ(finished.end_cause(), v1::Attempt::END_CAUSE_SUCCEEDED);
-  EXPECT_EQ(connection_.headers.size(), 5u) << "m four times, manifest.json once";
-  EXPECT_EQ(connection_.uploaded["m"], "bytes");
+  EXPECT_EQ(connection_.headers.size(), 4u);
+  EXPECT_EQ(connection_.uploaded["m"], kLarge);
 }
 
 TEST_F(TrainingRunTest, UploadsEndWithAFullDiskOrARefusal) {
   const auto train = [&](TrainingContext&) -> absl::StatusOr<TrainingResult> {
-    Write("m", "bytes");
+    Write("m", kLarge);
     return TrainingResult();
   };
   connection_.upload_answers.assign(10, absl::ResourceExhaustedError("disk full"));

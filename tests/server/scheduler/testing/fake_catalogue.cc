@@ -80,9 +80,10 @@ class FakeTransaction : public CatalogueTransaction {
     return FakeCatalogue::Absent();
   }
   absl::Status DeleteDataset(const DatasetName&) override { return FakeCatalogue::Absent(); }
-  absl::Status InsertModel(const v1::Model& model) override {
+  absl::Status InsertModel(const v1::Model& model, const ModelContents& contents) override {
     if (state_.models.contains(model.name())) return absl::AlreadyExistsError(model.name());
     Put(state_.models, model.name(), model);
+    Put(state_.contents, model.name(), contents);
     return absl::OkStatus();
   }
   absl::Status DeleteModel(const ModelName&) override { return FakeCatalogue::Absent(); }
@@ -160,6 +161,11 @@ std::vector<AttemptRecord> FakeCatalogue::AttemptsOf(const std::string& job) con
 std::map<std::string, v1::Job> FakeCatalogue::Jobs() const {
   MutexLock lock(&mutex_);
   return state_.jobs;
+}
+
+std::map<std::string, ModelContents> FakeCatalogue::Contents() const {
+  MutexLock lock(&mutex_);
+  return state_.contents;
 }
 
 std::map<std::string, v1::Model> FakeCatalogue::Models() const {

@@ -34,6 +34,7 @@ class FakeCatalogue : public Catalogue {
   std::vector<AttemptRecord> AttemptsOf(const std::string& job) const;
   std::map<std::string, v1::Job> Jobs() const;
   std::map<std::string, v1::Model> Models() const;
+  std::map<std::string, ModelContents> Contents() const;  // by model
   void AddModel(const v1::Model& model);
 
   void Write(Work work, Done done) override;
@@ -54,6 +55,7 @@ class FakeCatalogue : public Catalogue {
     return Absent();
   }
   absl::StatusOr<v1::Model> GetModel(const ModelName&) override { return Absent(); }
+  absl::StatusOr<ModelContents> GetModelContents(const ModelName&) override { return Absent(); }
   absl::StatusOr<ModelPage> ListModels(std::string_view, std::string_view, int) override {
     return Absent();
   }
@@ -71,6 +73,7 @@ class FakeCatalogue : public Catalogue {
     std::map<std::pair<std::string, std::string>, RequestRecord> requests;
     std::map<std::string, std::string> checkpoints;
     std::map<std::string, v1::Model> models;
+    std::map<std::string, ModelContents> contents;
   };
   struct Unit {
     Work work;

@@ -102,9 +102,8 @@ class FakeExecutor : public Executor {
                      OnExit on_exit) override {
     MutexLock lock(&mutex_);
     auto found = processes_.find(attempt);
-    if (found == processes_.end() || process != "process of " + attempt) {
-      return absl::NotFoundError(attempt);
-    }
+    const bool known = process.empty() || process == "process of " + attempt;
+    if (found == processes_.end() || !known) return absl::NotFoundError(attempt);
     found->second.on_exit = std::move(on_exit);
     return absl::OkStatus();
   }

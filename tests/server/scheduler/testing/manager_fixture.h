@@ -227,6 +227,19 @@ class ManagerTest : public testing::Test {
     }
     return manager_->OnFinished(worker.session, finished);
   }
+  // A success with these small files.
+  absl::Status FinishWith(const Worker& worker, const ModelContents& files) {
+    v1::Finished finished;
+    finished.set_end_cause(v1::Attempt::END_CAUSE_SUCCEEDED);
+    finished.set_last_sequence(worker.sent);
+    finished.mutable_manifest()->set_algorithm("diagnostic");
+    for (const auto& [path, data] : files) {
+      v1::SmallModelFile& file = *finished.add_small_files();
+      file.set_path(path);
+      file.set_data(data);
+    }
+    return manager_->OnFinished(worker.session, finished);
+  }
   // Uploads a model, finishes and exits.
   void Succeed(const Worker& worker) {
     EXPECT_TRUE(Upload(worker).ok());
