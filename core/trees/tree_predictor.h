@@ -70,6 +70,7 @@ class TreePredictor {
   std::vector<int32_t> tree_output_;
   std::vector<int32_t> used_features_;
   std::vector<PredictionTree> trees_;
+  int64_t most_leaves_ = 0;  // of one tree
 };
 
 }  // namespace trainyard

@@ -8,17 +8,15 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
-#include <numbers>
 #include <numeric>
-#include <random>
 #include <vector>
 
 #include "core/data/table.h"
 #include "core/trees/forest.h"
+#include "tests/benchmarks/trees/friedman1.h"
 
 namespace trainyard {
 namespace {
@@ -38,23 +36,6 @@ struct Data {
     return classes.empty() ? TreeTarget::Regression(y) : TreeTarget::Classification(classes, 2);
   }
 };
-
-// y = 10 sin(pi x0 x1) + 20 (x2 - 0.5)^2 + 10 x3 + 5 x4 + N(0, 1), x uniform and rounded to float.
-Data MakeFriedman1(size_t rows) {
-  Data data;
-  data.x.assign(20, std::vector<double>(rows));
-  data.y.resize(rows);
-  std::mt19937_64 random(1);
-  std::uniform_real_distribution<float> uniform(0, 1);
-  std::normal_distribution<double> noise(0, 1);
-  for (size_t i = 0; i < rows; ++i) {
-    for (std::vector<double>& column : data.x) column[i] = static_cast<double>(uniform(random));
-    const auto x = [&](size_t f) { return data.x[f][i]; };
-    data.y[i] = 10 * std::sin(std::numbers::pi * x(0) * x(1)) + 20 * (x(2) - 0.5) * (x(2) - 0.5) +
-                10 * x(3) + 5 * x(4) + noise(random);
-  }
-  return data;
-}
 
 // Empty when the table is not at hand.
 Data ReadCredit(size_t rows) {
@@ -121,8 +102,8 @@ void FitForest(benchmark::State& state, const Data& data, v1::ForestOptions::Kin
       std::chrono::duration<double, std::milli>(Clock::duration(longest)).count();
 }
 
-const Data& Friedman1() {
-  static const auto* const data = new Data(MakeFriedman1(100'000));
+const Data& Friedman() {
+  static const auto* const data = new Data{Friedman1::Get().x, Friedman1::Get().y, {}};
   return *data;
 }
 
@@ -132,13 +113,13 @@ const Data& Credit() {
 }
 
 void RandomForestOfFriedman1(benchmark::State& state) {
-  FitForest(state, Friedman1(), v1::ForestOptions::KIND_RANDOM_FOREST, false);
+  FitForest(state, Friedman(), v1::ForestOptions::KIND_RANDOM_FOREST, false);
 }
 void RandomForestOfFriedman1WithOob(benchmark::State& state) {
-  FitForest(state, Friedman1(), v1::ForestOptions::KIND_RANDOM_FOREST, true);
+  FitForest(state, Friedman(), v1::ForestOptions::KIND_RANDOM_FOREST, true);
 }
 void ExtraTreesOfFriedman1(benchmark::State& state) {
-  FitForest(state, Friedman1(), v1::ForestOptions::KIND_EXTRA_TREES, false);
+  FitForest(state, Friedman(), v1::ForestOptions::KIND_EXTRA_TREES, false);
 }
 void RandomForestOfCredit(benchmark::State& state) {
   FitForest(state, Credit(), v1::ForestOptions::KIND_RANDOM_FOREST, false);

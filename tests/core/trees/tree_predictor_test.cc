@@ -1,5 +1,6 @@
 #include "core/trees/tree_predictor.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <random>
@@ -40,6 +41,65 @@ TEST(TreePredictorTest, AgreesWithThePlainWalk) {
       for (size_t i = 0; i < picked.size(); ++i) {
         ASSERT_EQ(leaves[i], FindLeaf(tree, rows.columns(), picked[i])) << "row " << picked[i];
       }
+    }
+  }
+}
+
+// Node 2i splits off the leaf 2i + 1, the rows with x <= i.
+Tree MakeChain(int splits) {
+  Tree tree;
+  for (int i = 0; i <= 2 * splits; ++i) {
+    const bool split = i % 2 == 0 && i < 2 * splits;
+    tree.feature.push_back(split ? 0 : -1);
+    tree.threshold.push_back(split ? i / 2 : 0);
+    tree.left.push_back(split ? i + 1 : -1);
+    tree.right.push_back(split ? i + 2 : -1);
+    tree.missing_left.push_back(split && i % 6 == 0);
+    tree.weight.push_back(1);
+    tree.mean.push_back(i);
+    tree.value.push_back(i);
+  }
+  return tree;
+}
+
+// Rows leave the walk at every depth.
+TEST(TreePredictorTest, AgreesWithThePlainWalkDownAChain) {
+  for (const int splits : {1, 2, 3, 400}) {
+    const Tree tree = MakeChain(splits);
+    const size_t count = static_cast<size_t>(splits) + 1;
+    std::vector<double> x(count);
+    std::iota(x.begin(), x.end(), 0.0);
+    std::shuffle(x.begin(), x.end(), std::mt19937_64(1));
+    for (const bool missing : {false, true}) {
+      if (missing) x[count / 2] = NAN;
+      const std::vector<FeatureColumn> columns = {FeatureColumn::Numeric(x)};
+      std::vector<int64_t> rows(count);
+      std::iota(rows.begin(), rows.end(), int64_t{0});
+      std::vector<int32_t> leaves(count);
+      TreePredictor({&tree, 1}, TreeCombination::kMean).FindLeaves(columns, rows, leaves);
+      for (size_t i = 0; i < count; ++i) {
+        ASSERT_EQ(leaves[i], FindLeaf(tree, columns, rows[i])) << "row " << i;
+      }
+    }
+  }
+}
+
+// Several blocks of rows, each through several trees.
+TEST(TreePredictorTest, AgreesWithThePlainWalkBeyondOneBlock) {
+  RandomShape shape = kShape;
+  shape.rows = 40'001;
+  const TrainingSet set = MakeRandomSet(shape, 8);
+  std::vector<Tree> trees;
+  for (uint64_t i = 0; i < 5; ++i) {
+    trees.push_back(Grow(MakeRandomSet(kShape, 30 + i), DefaultCart()));
+  }
+  std::vector<int64_t> rows(set.rows);
+  std::iota(rows.rbegin(), rows.rend(), int64_t{0});
+  std::vector<int32_t> leaves(set.rows * trees.size());
+  TreePredictor(trees, TreeCombination::kMean).FindLeaves(set.columns(), rows, leaves);
+  for (size_t i = 0; i < set.rows; ++i) {
+    for (size_t t = 0; t < trees.size(); ++t) {
+      ASSERT_EQ(leaves[i * trees.size() + t], FindLeaf(trees[t], set.columns(), rows[i]));
     }
   }
 }
