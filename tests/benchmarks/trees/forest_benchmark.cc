@@ -9,6 +9,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <memory>
 #include <numeric>
@@ -20,6 +21,13 @@
 
 namespace trainyard {
 namespace {
+
+// Of all threads.
+double CpuSeconds() {
+  timespec time;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
 
 struct Data {
   std::vector<std::vector<double>> x;
@@ -107,6 +115,43 @@ const Data& Friedman() {
   return *data;
 }
 
+// Nine strengths for every tree of the forest, beside the time of its growth.
+void PathOfFriedman1(benchmark::State& state) {
+  const Data& data = Friedman();
+  ThreadPool pool(static_cast<int>(state.range(0)));
+  const std::vector<FeatureColumn> columns = data.columns();
+  const auto features = PresortedFeatures::Build(columns, Friedman1::Get().table_rows, pool, {});
+  v1::ForestOptions options;
+  options.set_kind(v1::ForestOptions::KIND_RANDOM_FOREST);
+  options.set_tree_count(static_cast<int32_t>(state.range(1)));
+  options.set_max_samples(1);
+  v1::CartOptions cart;
+  cart.set_min_samples_split(2);
+  cart.set_min_samples_leaf(1);
+  const double start = CpuSeconds();
+  const auto forest = GrowForest({*features, data.target(), {}, Friedman1::Get().rows}, cart,
+                                 options, {}, 1, {}, pool, {});
+  const double growth = CpuSeconds() - start;
+  const std::vector<double> lambdas = {0, 0.1, 1, 10, 25, 50, 100, 200, 500};
+  std::vector<std::vector<double>> paths(static_cast<size_t>(pool.threads()));
+  int64_t nodes = 0;
+  for (const Tree& tree : forest->trees) nodes += tree.node_count();
+  double cpu = 0;
+  for (auto _ : state) {
+    cpu -= CpuSeconds();
+    pool.Run(static_cast<int64_t>(forest->trees.size()), [&](int64_t i, int thread) {
+      std::vector<double>& path = paths[static_cast<size_t>(thread)];
+      ShrinkagePath(forest->trees[static_cast<size_t>(i)],
+                    v1::HierarchicalShrinkageSpec::SCHEME_HIERARCHICAL, lambdas, path);
+      benchmark::DoNotOptimize(path.data());
+    });
+    cpu += CpuSeconds();
+  }
+  state.SetItemsProcessed(state.iterations() * nodes);
+  state.counters["growth_s"] = growth;
+  state.counters["share_of_growth"] = cpu / static_cast<double>(state.iterations()) / growth;
+}
+
 const Data& Credit() {
   static const auto* const data = new Data(ReadCredit(20'000));
   return *data;
@@ -136,6 +181,13 @@ void Configure(benchmark::internal::Benchmark* benchmark) {
 BENCHMARK(RandomForestOfFriedman1)->Apply(Configure);
 BENCHMARK(RandomForestOfFriedman1WithOob)->Apply(Configure);
 BENCHMARK(ExtraTreesOfFriedman1)->Apply(Configure);
+BENCHMARK(PathOfFriedman1)
+    ->ArgNames({"threads", "trees"})
+    ->Args({2, 100})
+    ->Args({1, 10})
+    ->Iterations(5)
+    ->Unit(benchmark::kMillisecond)
+    ->MeasureProcessCPUTime();
 BENCHMARK(RandomForestOfCredit)->Apply(Configure);
 BENCHMARK(ExtraTreesOfCredit)->Apply(Configure);
 
