@@ -94,7 +94,7 @@ absl::Status Run(int argc, char** argv) {
     return absl::InternalError("the report cannot be printed");
   }
   std::printf("{\"report\": %s, \"tree\": %s", report.c_str(),
-              TreeToJson(ensemble.trees[0], {}).c_str());
+              TreeToJson(ensemble.trees[0], {})->c_str());
   if (argc > 3) {
     TY_ASSIGN_OR_RETURN(const std::vector<double> shrunk,
                         PredictFile(ensemble, stored.model, argv[3]));
