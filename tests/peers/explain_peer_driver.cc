@@ -34,15 +34,15 @@ absl::Status Run(int argc, char** argv) {
   if (method == "interventional") {
     TY_ASSIGN_OR_RETURN(const auto background, ReadTable(argv[4], {}, {}, 1));
     const InterventionalShap shap(forest, features, NumericColumns(*background), 0,
-                                  background->row_count());
+                                  background->row_count(), count, stop);
     base = shap.base()[0];
     TY_RETURN_IF_ERROR(shap.Explain(columns, 0, count, pool, stop, values));
   } else if (method == "interactions") {
-    const ShapInteractions shap(forest, features);
+    const ShapInteractions shap(forest, features, stop);
     base = shap.shap().base()[0];
     TY_RETURN_IF_ERROR(shap.Explain(columns, 0, count, pool, stop, values));
   } else {
-    const PathShap shap(forest, features);
+    const PathShap shap(forest, features, stop);
     base = shap.base()[0];
     TY_RETURN_IF_ERROR(shap.Explain(columns, 0, count, pool, stop, values));
   }
