@@ -92,9 +92,8 @@ class ShapExplanation final : public Explanation {
   void Prepare() {
     const int features = static_cast<int>(features_);
     const bool all = job_->outputs.size() == job_->model.outputs.size();
-    std::optional<TreeEnsemble> selected;
-    if (!all) selected = SelectOutputs(job_->model.ensemble, job_->outputs);
-    const TreeEnsemble& ensemble = all ? job_->model.ensemble : *selected;
+    TreeEnsemble ensemble = job_->model.Ensemble();
+    if (!all) ensemble = SelectOutputs(ensemble, job_->outputs);
     std::span<const double> base;
     if (options_.method() == v1::ShapOptions::METHOD_INTERVENTIONAL) {
       const DrawnRows drawn =

@@ -17,12 +17,12 @@ namespace {
 
 class TreeModelPredictor final : public Predictor {
  public:
-  TreeModelPredictor(const v1::TreeModel& model, TreeEnsemble ensemble)
+  TreeModelPredictor(const v1::TreeModel& model, const TreeEnsemble& ensemble)
       : binder_(model),
         targets_(model.targets().begin(), model.targets().end()),
         classes_(model.classes().begin(), model.classes().end()),
         trees_(ensemble),
-        explainer_(model, std::move(ensemble), trees_) {}
+        explainer_(model, ensemble, trees_) {}
 
   absl::StatusOr<Predictions> Predict(const Table& table, int threads) const override {
     TY_ASSIGN_OR_RETURN(const BoundFeatures features, binder_.Bind(table));
@@ -94,13 +94,13 @@ class TreeModelPredictor final : public Predictor {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Predictor>> MakeTreeModelPredictor(const v1::TreeModel& model) {
-  TY_ASSIGN_OR_RETURN(TreeEnsemble ensemble, EnsembleFromModel(model));
-  return MakeTreeModelPredictor(model, std::move(ensemble));
+  TY_ASSIGN_OR_RETURN(const TreeEnsemble ensemble, EnsembleFromModel(model));
+  return MakeTreeModelPredictor(model, ensemble);
 }
 
 std::unique_ptr<Predictor> MakeTreeModelPredictor(const v1::TreeModel& model,
-                                                  TreeEnsemble ensemble) {
-  return std::make_unique<TreeModelPredictor>(model, std::move(ensemble));
+                                                  const TreeEnsemble& ensemble) {
+  return std::make_unique<TreeModelPredictor>(model, ensemble);
 }
 
 }  // namespace trainyard

@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <utility>
 
 namespace trainyard {
 namespace {
@@ -41,6 +42,18 @@ int LeastLeafDepth(const Tree& tree) {
 
 }  // namespace
 
+std::vector<int32_t> BreadthFirst(const Tree& tree) {
+  std::vector<int32_t> order = {0};
+  order.reserve(tree.feature.size());
+  for (size_t i = 0; i < order.size(); ++i) {
+    const int32_t node = order[i];
+    if (tree.is_leaf(node)) continue;
+    order.push_back(tree.left[static_cast<size_t>(node)]);
+    order.push_back(tree.right[static_cast<size_t>(node)]);
+  }
+  return order;
+}
+
 PredictionTree::PredictionTree(const Tree& tree, std::span<const int32_t> column_of_feature)
     : outputs_(static_cast<size_t>(tree.outputs)) {
   int32_t columns = 0;
@@ -57,31 +70,33 @@ template <typename Node>
 void PredictionTree::Compile(const Tree& tree, std::span<const int32_t> column_of_feature,
                              std::vector<Node>& nodes) {
   least_depth_ = LeastLeafDepth(tree);
-  std::vector<int32_t> order = {0, -1};
-  order.reserve(tree.feature.size() + 1);
   nodes.reserve(tree.feature.size() + 1);
   thresholds_.reserve(tree.feature.size() + 1);
-  for (size_t i = 0; i < order.size(); ++i) {
-    if (order[i] < 0 || tree.is_leaf(order[i])) {
+  uint32_t next = 2;  // place of the next children
+  for (const int32_t node : BreadthFirst(tree)) {
+    const size_t t = static_cast<size_t>(node);
+    if (tree.is_leaf(node)) {
       nodes.push_back(Node::Leaf(static_cast<uint32_t>(node_of_leaf_.size())));
       thresholds_.push_back(0);
-      if (order[i] >= 0) AddLeaf(tree, order[i]);
-      continue;
+      AddLeaf(tree, node);
+    } else {
+      const std::span<const int32_t> levels = tree.LeftLevels(node);
+      Split split;
+      split.threshold = levels.empty() ? RoundDown(tree.threshold[t]) : AddLevels(levels);
+      split.left = next;
+      split.column = static_cast<uint32_t>(column_of_feature[static_cast<size_t>(tree.feature[t])]);
+      split.missing_left = tree.missing_left[t] != 0;
+      split.categorical = !levels.empty();
+      split.left_is_leaf = tree.is_leaf(tree.left[t]);
+      split.right_is_leaf = tree.is_leaf(tree.right[t]);
+      nodes.push_back(Node::Of(split));
+      thresholds_.push_back(tree.threshold[t]);
+      next += 2;
     }
-    const size_t t = static_cast<size_t>(order[i]);
-    const std::span<const int32_t> levels = tree.LeftLevels(order[i]);
-    Split split;
-    split.threshold = levels.empty() ? RoundDown(tree.threshold[t]) : AddLevels(levels);
-    split.left = static_cast<uint32_t>(order.size());
-    split.column = static_cast<uint32_t>(column_of_feature[static_cast<size_t>(tree.feature[t])]);
-    split.missing_left = tree.missing_left[t] != 0;
-    split.categorical = !levels.empty();
-    split.left_is_leaf = tree.is_leaf(tree.left[t]);
-    split.right_is_leaf = tree.is_leaf(tree.right[t]);
-    nodes.push_back(Node::Of(split));
-    thresholds_.push_back(tree.threshold[t]);
-    order.push_back(tree.left[t]);
-    order.push_back(tree.right[t]);
+    if (node == 0) {
+      nodes.push_back(Node::Leaf(0));
+      thresholds_.push_back(0);
+    }
   }
 }
 
@@ -101,6 +116,59 @@ float PredictionTree::AddLevels(std::span<const int32_t> levels) {
     level_bits_[first + static_cast<size_t>(level) / 64] |= uint64_t{1} << (level % 64);
   }
   return std::bit_cast<float>(index);
+}
+
+template <typename Node>
+void PredictionTree::RestoreFrom(const std::vector<Node>& nodes,
+                                 std::span<const int32_t> feature_of_column, Tree& tree) const {
+  bool leaf = leaf_count() == 1;
+  std::vector<uint8_t> is_leaf(nodes.size(), leaf ? 1 : 0);
+  std::vector<int32_t> level_begin = {0};
+  for (size_t place = 0; place < nodes.size(); ++place) {
+    if (place == 1) continue;
+    const Node& node = nodes[place];
+    leaf = is_leaf[place] != 0;
+    tree.feature.push_back(leaf ? -1 : feature_of_column[node.column()]);
+    tree.threshold.push_back(thresholds_[place]);
+    tree.missing_left.push_back(!leaf && node.missing_left() ? 1 : 0);
+    if (leaf) {
+      tree.left.push_back(-1);
+      tree.right.push_back(-1);
+      const double* const value = ValuesOf(static_cast<int32_t>(node.leaf()));
+      tree.value.insert(tree.value.end(), value, value + outputs_);
+    } else {
+      // Place 1 has no node.
+      tree.left.push_back(static_cast<int32_t>(node.left()) - 1);
+      tree.right.push_back(static_cast<int32_t>(node.left()));
+      for (const bool right : {false, true}) {
+        is_leaf[node.left() + (right ? 1 : 0)] = node.leaf_follows(right) ? 1 : 0;
+      }
+      tree.value.insert(tree.value.end(), outputs_, 0.0);
+      if (node.categorical()) RestoreLevels(node.threshold, tree.left_levels);
+    }
+    level_begin.push_back(static_cast<int32_t>(tree.left_levels.size()));
+  }
+  if (!tree.left_levels.empty()) tree.level_begin = std::move(level_begin);
+}
+
+Tree PredictionTree::Restore(std::span<const int32_t> feature_of_column) const {
+  Tree tree;
+  tree.outputs = static_cast<int>(outputs_);
+  if (large_.empty()) {
+    RestoreFrom(small_, feature_of_column, tree);
+  } else {
+    RestoreFrom(large_, feature_of_column, tree);
+  }
+  return tree;
+}
+
+void PredictionTree::RestoreLevels(float threshold, std::vector<int32_t>& levels) const {
+  const size_t first = std::bit_cast<uint32_t>(threshold);
+  for (size_t word = 0; word < level_bits_[first]; ++word) {
+    for (uint64_t bits = level_bits_[first + 1 + word]; bits != 0; bits &= bits - 1) {
+      levels.push_back(static_cast<int32_t>(64 * word) + std::countr_zero(bits));
+    }
+  }
 }
 
 bool PredictionTree::InLevels(float threshold, float value) const {

@@ -10,6 +10,9 @@
 
 namespace trainyard {
 
+// The nodes of a tree from the root down, siblings adjacent.
+std::vector<int32_t> BreadthFirst(const Tree& tree);
+
 // Nodes in breadth-first order, siblings adjacent; the split above a leaf says that a leaf follows.
 // 8 bytes per node where indices and columns fit, else 12. Thresholds are rounded down to floats,
 // as the rows are; where a row and a threshold are the same float, the doubles decide. Values are
@@ -29,6 +32,9 @@ class PredictionTree {
     return values_.data() + static_cast<size_t>(leaf) * outputs_;
   }
   size_t outputs() const { return outputs_; }
+  // The tree again, its nodes numbered as in BreadthFirst: splits, and the values h of leaves;
+  // those of other nodes are 0. Without weights, counts, impurities and means.
+  Tree Restore(std::span<const int32_t> feature_of_column) const;
   int64_t leaf_count() const { return static_cast<int64_t>(node_of_leaf_.size()); }
 
  private:
@@ -94,7 +100,11 @@ class PredictionTree {
   void Compile(const Tree& tree, std::span<const int32_t> column_of_feature,
                std::vector<Node>& nodes);
   void AddLeaf(const Tree& tree, int32_t node);
+  template <typename Node>
+  void RestoreFrom(const std::vector<Node>& nodes, std::span<const int32_t> feature_of_column,
+                   Tree& tree) const;
   float AddLevels(std::span<const int32_t> levels);
+  void RestoreLevels(float threshold, std::vector<int32_t>& levels) const;
   bool InLevels(float threshold, float value) const;
   template <Special kSpecial, typename Node>
   bool GoesRight(const Node& node, float value) const;

@@ -37,6 +37,19 @@ void TreePredictor::Compile(std::span<const Tree> trees) {
   }
 }
 
+TreeEnsemble TreePredictor::Restore() const {
+  TreeEnsemble ensemble;
+  for (const PredictionTree& tree : trees_) {
+    ensemble.trees.push_back(tree.Restore(used_features_));
+  }
+  ensemble.combination = combination_;
+  ensemble.outputs = outputs_;
+  ensemble.base = base_;
+  ensemble.tree_output = tree_output_;
+  ensemble.link = link_;
+  return ensemble;
+}
+
 int64_t TreePredictor::RowsPerBlock(int64_t rows) const {
   const int64_t columns = std::max<int64_t>(static_cast<int64_t>(used_features_.size()), 1);
   // Half of a usual second-level cache; the other half is for the tree. Small ensembles stay in

@@ -104,6 +104,53 @@ TEST(TreePredictorTest, AgreesWithThePlainWalkBeyondOneBlock) {
   }
 }
 
+void ExpectRestored(const Tree& restored, const Tree& tree) {
+  const std::vector<int32_t> order = BreadthFirst(tree);
+  ASSERT_EQ(restored.node_count(), tree.node_count());
+  ASSERT_EQ(order.size(), tree.feature.size());
+  for (size_t i = 0; i < order.size(); ++i) {
+    const size_t t = static_cast<size_t>(order[i]);
+    const int node = static_cast<int>(i);
+    ASSERT_EQ(restored.feature[i], tree.feature[t]);
+    ASSERT_EQ(restored.is_leaf(node), tree.is_leaf(order[i]));
+    if (tree.is_leaf(order[i])) {
+      ASSERT_TRUE(std::ranges::equal(restored.ValueOf(node), tree.ValueOf(order[i])));
+      continue;
+    }
+    ASSERT_EQ(restored.threshold[i], tree.threshold[t]);
+    ASSERT_EQ(restored.missing_left[i], tree.missing_left[t]);
+    ASSERT_TRUE(std::ranges::equal(restored.LeftLevels(node), tree.LeftLevels(order[i])));
+    ASSERT_EQ(order[static_cast<size_t>(restored.left[i])], tree.left[t]);
+    ASSERT_EQ(order[static_cast<size_t>(restored.right[i])], tree.right[t]);
+  }
+}
+
+TEST(TreePredictorTest, RestoresTheEnsemble) {
+  std::vector<RandomShape> shapes = {kShape, {.rows = 700, .numeric_features = 600}};
+  shapes.push_back(kShape);
+  shapes.back().categorical_features = 0;
+  for (const RandomShape& shape : shapes) {
+    TreeEnsemble ensemble;
+    ensemble.outputs = shape.outputs;
+    ensemble.combination = TreeCombination::kSum;
+    ensemble.link = Link::kExp;
+    ensemble.base.assign(static_cast<size_t>(shape.outputs), 0.5);
+    for (uint64_t seed = 1; seed <= 3; ++seed) {
+      ensemble.trees.push_back(Grow(MakeRandomSet(shape, seed), DefaultCart()));
+    }
+    v1::CartOptions one_leaf = DefaultCart();
+    one_leaf.set_max_leaf_nodes(1);
+    ensemble.trees.push_back(Grow(MakeRandomSet(shape, 4), one_leaf));
+    TreeEnsemble restored = TreePredictor(ensemble).Restore();
+    ASSERT_EQ(restored.trees.size(), ensemble.trees.size());
+    for (size_t t = 0; t < ensemble.trees.size(); ++t) {
+      ExpectRestored(restored.trees[t], ensemble.trees[t]);
+    }
+    restored.trees = ensemble.trees;
+    EXPECT_TRUE(restored == ensemble);
+  }
+}
+
 TEST(TreePredictorTest, CombinesTreesByMeanAndSum) {
   const TrainingSet set = MakeRandomSet(kShape, 5);
   std::vector<Tree> trees;
