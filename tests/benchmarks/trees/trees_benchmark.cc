@@ -105,7 +105,7 @@ void CrossValidatedShrinkage(benchmark::State& state) {
   LearnerInput input;
   input.data = {data.columns, data.table_rows, TreeTarget::Regression(data.y), {}};
   input.training_count = kRows;
-  const std::vector<int32_t> folds = AssignFolds(data.table_rows, {}, {}, 3, 0);
+  const std::vector<int32_t> folds = *AssignFolds(kRows, {}, {}, 3, 0);
   for (auto _ : state) {
     const auto learner = *MakeBaseLearner(spec, input, pool, {});
     std::vector<std::vector<double>> losses;
