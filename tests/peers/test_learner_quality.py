@@ -82,7 +82,7 @@ def peer_shrunk(forest, classes, train_x, train_y, test_x):
 
 class ForestQuality(unittest.TestCase):
     # Standard errors of the mean difference that the numbers of splits must reach.
-    SPLITS = {5: 40, 100: 10}
+    SPLITS = {5: 40, 100: 30}
     LARGEST_ERROR = {5: 0.011, 100: 0.006}
 
     def compare(self, name, trees, seed, split):
