@@ -24,9 +24,9 @@ namespace trainyard {
 class InterventionalShap {
  public:
   // The background is rows [begin, begin + count) of `background`, count >= 1; it is read here
-  // only. `rows` says about how many rows will be explained: where it pays, tables are made of trees
-  // whose paths have few features (LeafTables), at most 128 MiB of them. Memory else: one bit per
-  // inner node and background row. Not to be used when `stop` is set.
+  // only. `rows` says about how many rows will be explained: where it pays, tables are made of
+  // trees whose paths have few features (LeafTables), at most 128 MiB of them. Memory else: one bit
+  // per inner node and background row. Not to be used when `stop` is set.
   InterventionalShap(const TreeEnsemble& ensemble, int feature_count,
                      std::span<const FeatureColumn> background, int64_t begin, int64_t count,
                      int64_t rows, StopToken& stop);
