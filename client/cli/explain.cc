@@ -146,7 +146,7 @@ absl::StatusOr<v1::ExplainHeader> MakeHeader(const Context& context,
 
 absl::Status WriteSvg(const ExplanationData& data, const ExplainOptions& options,
                       const std::string& model) {
-  const std::string svg = ExplanationSvg(data, model, 0);
+  const std::string svg = ExplanationSvg(data, model);
   if (svg.empty()) return UsageError("--svg draws the dependence on one --feature only");
   CLIENT_ASSIGN_OR_RETURN(const std::unique_ptr<AtomicFile> file, AtomicFile::Create(options.svg));
   CLIENT_RETURN_IF_ERROR(file->Write(svg));
@@ -240,7 +240,9 @@ void AddExplainCommand(CLI::App& models, Context& context) {
       ->capture_default_str();
   command.add_option("-o,--output", options->output, "CSV file of all numbers to write")
       ->type_name("FILE");
-  command.add_option("--svg", options->svg, "Chart to write; of the first output")
+  command
+      .add_option("--svg", options->svg,
+                  "Chart to write; SHAP values of all outputs, or those of --of")
       ->type_name("FILE");
   AddRepeated(command, "--of", options->of, "Target or class to explain. Default: all")
       ->type_name("NAME");

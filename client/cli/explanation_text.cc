@@ -166,6 +166,26 @@ std::string CurveSvg(const ExplanationData& data, const std::string& model) {
   return CurvesSvg(chart);
 }
 
+ShapChart MakeShapChart(const ExplanationData& data, const std::string& model, int output) {
+  const v1::ExplanationInfo& info = data.info();
+  ShapChart chart;
+  chart.title = absl::StrCat("SHAP values of ", Printable(info.outputs(output)), " in ", model,
+                             ", ", info.row_count(), " rows");
+  chart.unit = UnitOf(info.scale());
+  chart.features.assign(info.features().begin(), info.features().end());
+  chart.categorical.assign(info.categorical().begin(), info.categorical().end());
+  const int features = info.features_size();
+  chart.mean_absolute = Part(data.MeanAbsolute(), output * features, features);
+  chart.feature_values = data.kept_features();
+  const int width = features * info.outputs_size();
+  const std::vector<double>& kept = data.kept_values();
+  for (size_t i = 0; width > 0 && i < kept.size(); i += static_cast<size_t>(width)) {
+    const auto from = kept.begin() + static_cast<ptrdiff_t>(i) + output * features;
+    chart.values.insert(chart.values.end(), from, from + features);
+  }
+  return chart;
+}
+
 }  // namespace
 
 std::string ExplanationText(const ExplanationData& data, const Terminal& terminal) {
@@ -216,7 +236,7 @@ std::string ExplanationJson(const ExplanationData& data, const std::string& mode
   return json + "}\n";
 }
 
-std::string ExplanationSvg(const ExplanationData& data, const std::string& model, int output) {
+std::string ExplanationSvg(const ExplanationData& data, const std::string& model) {
   if (data.dependence().axes_size() > 0) return CurveSvg(data, model);
   const v1::ExplanationInfo& info = data.info();
   const v1::ImportanceBlock& block = data.importance();
@@ -230,22 +250,15 @@ std::string ExplanationSvg(const ExplanationData& data, const std::string& model
          {block.importances().begin(), block.importances().end()},
          {block.deviations().begin(), block.deviations().end()}});
   }
-  ShapChart chart;
-  chart.title = absl::StrCat("SHAP values of ", Printable(info.outputs(output)), " in ", model,
-                             ", ", info.row_count(), " rows");
-  chart.unit = UnitOf(info.scale());
-  chart.features = names;
-  chart.categorical.assign(info.categorical().begin(), info.categorical().end());
-  const int features = info.features_size();
-  chart.mean_absolute = Part(data.MeanAbsolute(), output * features, features);
-  chart.feature_values = data.kept_features();
-  const int width = features * info.outputs_size();
-  const std::vector<double>& kept = data.kept_values();
-  for (size_t i = 0; width > 0 && i < kept.size(); i += static_cast<size_t>(width)) {
-    const auto from = kept.begin() + static_cast<ptrdiff_t>(i) + output * features;
-    chart.values.insert(chart.values.end(), from, from + features);
+  std::vector<ShapChart> charts;
+  for (int output = 0; output < info.outputs_size(); ++output) {
+    charts.push_back(MakeShapChart(data, model, output));
   }
-  return ShapSvg(chart);
+  if (charts.size() > kMaxCharts) {
+    absl::StrAppend(&charts[kMaxCharts - 1].title, "; of ", charts.size() - kMaxCharts,
+                    " more by --of");
+  }
+  return ShapSvg(charts);
 }
 
 }  // namespace trainyard::cli

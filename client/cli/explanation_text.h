@@ -15,8 +15,8 @@ std::string ExplanationText(const ExplanationData& data, const Terminal& termina
 // `dependence`.
 std::string ExplanationJson(const ExplanationData& data, const std::string& model);
 
-// The chart of an explanation; empty for what has none (the dependence on two features). `output`
-// is the number of the output whose SHAP values are drawn.
-std::string ExplanationSvg(const ExplanationData& data, const std::string& model, int output);
+// The chart of an explanation; empty for what has none (the dependence on two features). SHAP
+// values of several outputs are drawn below each other.
+std::string ExplanationSvg(const ExplanationData& data, const std::string& model);
 
 }  // namespace trainyard::cli

@@ -2,8 +2,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "client/cli/commands.h"
 #include "client/cli/errors.h"
 #include "client/cli/explain.h"
@@ -78,6 +82,59 @@ absl::StatusOr<int> Delete(Context& context, const std::string& id) {
   context.Print(google::protobuf::Empty(),
                 [&] { return absl::StrCat("deleted ", request.name(), "\n"); });
   return kSuccess;
+}
+
+// Names in a tree are whatever a table had.
+std::string PrintableLines(std::string_view text) {
+  std::string lines;
+  for (const absl::string_view line :
+       absl::StrSplit(absl::string_view(text.data(), text.size()), '\n')) {
+    absl::StrAppend(&lines, Printable(std::string(line)), "\n");
+  }
+  return lines;
+}
+
+struct TreeOptions {
+  std::string model;
+  int64_t tree = 0;
+  std::string format = "text";
+};
+
+absl::StatusOr<int> PrintTree(Context& context, const TreeOptions& options) {
+  v1::PrintTreeRequest request;
+  CLIENT_ASSIGN_OR_RETURN(*request.mutable_name(), context.ModelNameOf(options.model));
+  v1::PrintTreeRequest::Format format;
+  if (!v1::PrintTreeRequest::Format_Parse(
+          absl::StrCat("FORMAT_", absl::AsciiStrToUpper(options.format)), &format) ||
+      format == v1::PrintTreeRequest::FORMAT_UNSPECIFIED) {
+    return UsageError(
+        absl::StrCat("--format ", options.format, " is not known; text, dot and json are"));
+  }
+  request.set_tree(options.tree);
+  request.set_format(format);
+  CLIENT_ASSIGN_OR_RETURN(Client * client, context.Connect());
+  CLIENT_ASSIGN_OR_RETURN(const v1::PrintTreeResponse tree, client->PrintTree(request));
+  context.Print(tree, [&] {
+    const absl::string_view text = absl::StripSuffix(tree.text(), "\n");
+    return format == v1::PrintTreeRequest::FORMAT_TEXT ? PrintableLines({text.data(), text.size()})
+                                                       : absl::StrCat(text, "\n");
+  });
+  return kSuccess;
+}
+
+void AddTree(CLI::App& models, Context& context) {
+  auto options = std::make_shared<TreeOptions>();
+  CLI::App& command = AddCommand(models, context, "tree", "Print one tree of a model.",
+                                 "trainyard models tree MODEL\n"
+                                 "trainyard models tree MODEL --tree 3 --format dot | dot -Tsvg",
+                                 [&context, options] { return PrintTree(context, *options); });
+  command.add_option("MODEL", options->model, "Id or full name of the model")->required();
+  command.add_option("--tree", options->tree, "Number of the tree, from 0. Default: 0")
+      ->type_name("NUMBER");
+  command
+      .add_option("--format", options->format,
+                  "text (cut after 2 MiB), dot (Graphviz) or json. Default: text")
+      ->type_name("FORMAT");
 }
 
 struct PredictOptions {
@@ -170,6 +227,7 @@ void AddModelsCommand(CLI::App& app, Context& context) {
   download.add_option("-o,--output", *folder, "Folder to make. Default: the model's id")
       ->type_name("FOLDER");
   download.add_flag("--replace", *replace, "Replace the folder where it exists");
+  AddTree(models, context);
   AddPredict(models, context);
   AddExplainCommand(models, context);
   add_id(AddCommand(models, context, "delete", "Delete a model.", "trainyard models delete MODEL",

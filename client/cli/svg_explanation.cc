@@ -140,24 +140,43 @@ void DrawValueLegend(SvgWriter& svg, double x, double top, double height) {
   svg.Text(x + 20, top + height + 45, "category", {.size = 11});
 }
 
-}  // namespace
+constexpr double kSwarmEnd = 660;
+constexpr double kBarsBegin = 690;
+constexpr double kBarsEnd = 860;
+constexpr double kShapWidth = 980;
 
-std::string ShapSvg(const ShapChart& chart) {
-  constexpr double kSwarmEnd = 660;
-  constexpr double kBarsBegin = 690;
-  constexpr double kBarsEnd = 860;
-  constexpr double kWidth = 980;
+// Features of a chart that are drawn, and lines with the one for the rest.
+size_t ShownFeatures(const ShapChart& chart) {
+  return std::min(chart.mean_absolute.size(), kMaxChartFeatures);
+}
+size_t ChartLines(const ShapChart& chart) {
+  return ShownFeatures(chart) + (chart.mean_absolute.size() > kMaxChartFeatures ? 1 : 0);
+}
+// The legend needs some height of its own.
+double ChartBottom(const ShapChart& chart) {
+  return kTop + kRowHeight * static_cast<double>(std::max<size_t>(ChartLines(chart), 6));
+}
+
+void DrawMeanBar(SvgWriter& svg, double y, double length, double value, absl::string_view colour) {
+  svg.Rect(kBarsBegin, y - 7, length, 14, colour);
+  // Inside of long bars, behind short ones.
+  const bool inside = length > (kBarsEnd - kBarsBegin) * 0.6;
+  svg.Text(kBarsBegin + length + (inside ? -5 : 5), y + 4, HumanNumber(value, 3),
+           {.anchor = inside ? Anchor::kEnd : Anchor::kStart,
+            .size = 11,
+            .colour = inside ? "#ffffff" : "#222222"});
+}
+
+// With its points of at most `most_rows` rows.
+void DrawShap(SvgWriter& svg, const ShapChart& chart, size_t most_rows) {
   const size_t width = chart.features.size();
   const size_t all_rows = width == 0 ? 0 : chart.values.size() / width;
   std::vector<size_t> rows;
-  const size_t drawn_rows = std::min(all_rows, kMaxChartRows);
+  const size_t drawn_rows = std::min(all_rows, most_rows);
   for (size_t i = 0; i < drawn_rows; ++i) rows.push_back(i * all_rows / drawn_rows);
   const std::vector<size_t> order = OrderDescending(chart.mean_absolute);
-  const size_t shown = std::min(order.size(), kMaxChartFeatures);
-  const size_t lines = shown + (order.size() > shown ? 1 : 0);
-  // The legend needs some height of its own.
-  const double bottom = kTop + kRowHeight * static_cast<double>(std::max<size_t>(lines, 6));
-  SvgWriter svg(kWidth, bottom + kBottom);
+  const size_t shown = ShownFeatures(chart);
+  const double bottom = ChartBottom(chart);
   DrawTitle(svg, chart.title);
 
   double low = 0;
@@ -176,30 +195,37 @@ std::string ShapSvg(const ShapChart& chart) {
   const double greatest = order.empty() ? 0 : chart.mean_absolute[order[0]];
   double rest = 0;
   for (size_t i = shown; i < order.size(); ++i) rest += chart.mean_absolute[order[i]];
-  const double longest = std::max(greatest, rest);
-  const Scale bar(0, longest, 0, kBarsEnd - kBarsBegin);
+  const Scale bar(0, std::max(greatest, rest), 0, kBarsEnd - kBarsBegin);
   svg.Text(kBarsBegin, kTop - 10, "mean |SHAP value|", {.size = 11});
-  const auto draw_bar = [&](double y, double value, absl::string_view colour) {
-    svg.Rect(kBarsBegin, y - 7, bar(value), 14, colour);
-    // Inside of long bars, behind short ones.
-    const bool inside = bar(value) > (kBarsEnd - kBarsBegin) * 0.6;
-    svg.Text(kBarsBegin + bar(value) + (inside ? -5 : 5), y + 4, HumanNumber(value, 3),
-             {.anchor = inside ? Anchor::kEnd : Anchor::kStart,
-              .size = 11,
-              .colour = inside ? "#ffffff" : "#222222"});
-  };
   for (size_t i = 0; i < shown; ++i) {
     const double y = kTop + kRowHeight * (static_cast<double>(i) + 0.5);
+    const double mean = chart.mean_absolute[order[i]];
     DrawLabel(svg, y, chart.features[order[i]]);
     DrawSwarm(svg, chart, rows, order[i], x, y);
-    draw_bar(y, chart.mean_absolute[order[i]], kBar);
+    DrawMeanBar(svg, y, bar(mean), mean, kBar);
   }
-  if (lines > shown) {
+  if (ChartLines(chart) > shown) {
     const double y = kTop + kRowHeight * (static_cast<double>(shown) + 0.5);
     DrawLabel(svg, y, absl::StrCat("sum of ", order.size() - shown, " others"));
-    draw_bar(y, rest, kGrey);
+    DrawMeanBar(svg, y, bar(rest), rest, kGrey);
   }
   DrawValueLegend(svg, kBarsEnd + 42, kTop + 8, 80);
+}
+
+}  // namespace
+
+std::string ShapSvg(const std::vector<ShapChart>& charts) {
+  const size_t count = std::min(charts.size(), kMaxCharts);
+  double height = 0;
+  for (size_t i = 0; i < count; ++i) height += ChartBottom(charts[i]) + kBottom;
+  SvgWriter svg(kShapWidth, height);
+  double top = 0;
+  for (size_t i = 0; i < count; ++i) {
+    svg.BeginGroup(0, top);
+    DrawShap(svg, charts[i], kMaxChartRows / count);
+    svg.EndGroup();
+    top += ChartBottom(charts[i]) + kBottom;
+  }
   return svg.Finish();
 }
 

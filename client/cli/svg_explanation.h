@@ -21,12 +21,15 @@ struct ShapChart {
 
 // Features that are drawn, those with the greatest mean |SHAP| first; the rest is summed up.
 inline constexpr size_t kMaxChartFeatures = 30;
-// Rows that are drawn, evenly taken.
+// Rows that are drawn, evenly taken; of several charts together.
 inline constexpr size_t kMaxChartRows = 800;
+// Charts that are drawn.
+inline constexpr size_t kMaxCharts = 12;
 
-// One row of points per feature, coloured by the feature's value from low to high (grey: missing,
-// or a category), beside bars of the mean |SHAP|.
-std::string ShapSvg(const ShapChart& chart);
+// Charts below each other, the first kMaxCharts. In each one row of points per feature, coloured by
+// the feature's value from low to high (grey: missing, or a category), beside bars of the mean
+// |SHAP|.
+std::string ShapSvg(const std::vector<ShapChart>& charts);
 
 // One bar per feature, greatest first.
 struct BarChart {

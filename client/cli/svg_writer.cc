@@ -96,6 +96,12 @@ void SvgWriter::Text(double x, double y, std::string_view text, const TextStyle&
   absl::StrAppend(&body_, XmlEscape(text), "</text>\n");
 }
 
+void SvgWriter::BeginGroup(double x, double y) {
+  absl::StrAppend(&body_, "<g transform=\"translate(", Number(x), " ", Number(y), ")\">\n");
+}
+
+void SvgWriter::EndGroup() { body_ += "</g>\n"; }
+
 std::string SvgWriter::Finish() const {
   return absl::StrCat(
       "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<svg xmlns=\"http://www.w3.org/2000/svg\" "

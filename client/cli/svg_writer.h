@@ -47,6 +47,10 @@ class SvgWriter {
   void Text(double x, double y, std::string_view text, const TextStyle& style = {},
             std::string_view full = {});
 
+  // What follows until EndGroup has its origin at (x, y). Groups are not nested.
+  void BeginGroup(double x, double y);
+  void EndGroup();
+
   // The whole document.
   std::string Finish() const;
 

@@ -197,6 +197,10 @@ absl::StatusOr<v1::ListModelsResponse> Client::ListModels(const v1::ListModelsRe
   return impl_->Call(*impl_->models, &v1::ModelService::Stub::ListModels, request, true);
 }
 
+absl::StatusOr<v1::PrintTreeResponse> Client::PrintTree(const v1::PrintTreeRequest& request) {
+  return impl_->Call(*impl_->models, &v1::ModelService::Stub::PrintTree, request, true);
+}
+
 absl::Status Client::DeleteModel(const v1::DeleteModelRequest& request) {
   return impl_->Call(*impl_->models, &v1::ModelService::Stub::DeleteModel, request, false).status();
 }

@@ -100,6 +100,7 @@ class Client {
   absl::StatusOr<v1::Model> GetModel(std::string_view name);
   absl::StatusOr<v1::ListModelsResponse> ListModels(const v1::ListModelsRequest& request);
   absl::Status DeleteModel(const v1::DeleteModelRequest& request);
+  absl::StatusOr<v1::PrintTreeResponse> PrintTree(const v1::PrintTreeRequest& request);
   // Writes the model's files into the new folder `folder`, which appears once all are complete and
   // their checksums hold. ALREADY_EXISTS when it is there, not empty, and `replace` is false;
   // INVALID_ARGUMENT when a file name would leave the folder.

@@ -236,8 +236,8 @@ absl::StatusOr<LearningTable> PrepareLearningTable(std::shared_ptr<const Table> 
   } else {
     TY_RETURN_IF_ERROR(ReadValues(*result.table, columns.targets, result.values, context));
   }
-  TY_RETURN_IF_ERROR(context.CheckCancelled());
-  TY_ASSIGN_OR_RETURN(result.split, SplitRows(*result.table, result.rows, split, result.classes));
+  TY_ASSIGN_OR_RETURN(result.split, SplitRows(*result.table, result.rows, split, result.classes,
+                                              [&context] { return context.CheckCancelled(); }));
   TY_RETURN_IF_ERROR(CheckTrainingRows(result));
   return result;
 }

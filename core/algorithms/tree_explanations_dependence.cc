@@ -32,7 +32,7 @@ class DependenceExplanation final : public Explanation {
       means_given_ = true;
       return true;
     }
-    const size_t all = static_cast<size_t>(job_->model.ensemble.outputs);
+    const size_t all = static_cast<size_t>(job_->model.predictor->outputs());
     const size_t width = Points() * all;
     const int64_t rows = static_cast<int64_t>(result_.individual.size() / width);
     if (next_row_ >= rows) return false;
@@ -58,10 +58,10 @@ class DependenceExplanation final : public Explanation {
     for (size_t a = 0; a < grids_.size(); ++a) axes.push_back({features_[a], grids_[a]});
     const v1::DependenceOptions& options = job_->request.header.dependence();
     if (options.path_dependent()) {
-      result_.mean = PathDependence(job_->model.ensemble, job_->table.columns, axes);
+      result_.mean = PathDependence(job_->model.Ensemble(), job_->table.columns, axes);
       return absl::OkStatus();
     }
-    const int outputs = job_->model.ensemble.outputs;
+    const int outputs = job_->model.predictor->outputs();
     const ScoreFunction score = [this, outputs](std::span<const FeatureColumn> columns,
                                                 int64_t begin, std::span<double> scores) {
       constexpr size_t kChunk = 8192;
@@ -101,7 +101,7 @@ class DependenceExplanation final : public Explanation {
   // Adds of [point][output] numbers the outputs that are asked for.
   void AddOutputs(std::span<const double> numbers,
                   google::protobuf::RepeatedField<double>& to) const {
-    const size_t all = static_cast<size_t>(job_->model.ensemble.outputs);
+    const size_t all = static_cast<size_t>(job_->model.predictor->outputs());
     for (size_t point = 0; point < numbers.size(); point += all) {
       for (const int output : job_->outputs) {
         to.Add(numbers[point + static_cast<size_t>(output)]);
@@ -172,8 +172,8 @@ absl::StatusOr<std::unique_ptr<Explanation>> MakeDependenceExplanation(
         absl::StrCat("make ", points, " grid points of ", job->outputs.size(), " outputs; at most ",
                      kMaxMessageNumbers / 2, " numbers can be sent"));
   }
-  const int64_t individual =
-      job->rows * static_cast<int64_t>(points) * static_cast<int64_t>(job->model.ensemble.outputs);
+  const int64_t individual = job->rows * static_cast<int64_t>(points) *
+                             static_cast<int64_t>(job->model.predictor->outputs());
   if (options.individual() && individual > kMaxIndividualNumbers) {
     violations.Add(
         "header.dependence.individual",

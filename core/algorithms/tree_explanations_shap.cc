@@ -70,6 +70,7 @@ class ShapExplanation final : public Explanation {
     if (!prepared_) {
       if (job_->stop.Ask()) return job_->stop.status();
       Prepare();
+      if (job_->stop.stopped()) return job_->stop.status();
     }
     if (next_info_ < info_.size()) {
       message = std::move(info_[next_info_++]);
@@ -91,21 +92,21 @@ class ShapExplanation final : public Explanation {
   void Prepare() {
     const int features = static_cast<int>(features_);
     const bool all = job_->outputs.size() == job_->model.outputs.size();
-    std::optional<TreeEnsemble> selected;
-    if (!all) selected = SelectOutputs(job_->model.ensemble, job_->outputs);
-    const TreeEnsemble& ensemble = all ? job_->model.ensemble : *selected;
+    TreeEnsemble ensemble = job_->model.Ensemble();
+    if (!all) ensemble = SelectOutputs(ensemble, job_->outputs);
     std::span<const double> base;
     if (options_.method() == v1::ShapOptions::METHOD_INTERVENTIONAL) {
       const DrawnRows drawn =
           DrawRows(background_.columns, job_->request.background->row_count(),
                    options_.background_rows(), static_cast<uint64_t>(options_.seed()));
-      interventional_.emplace(ensemble, features, drawn.columns, 0, drawn.count);
+      interventional_.emplace(ensemble, features, drawn.columns, 0, drawn.count, job_->rows,
+                              job_->stop);
       base = interventional_->base();
     } else if (options_.interactions()) {
-      interactions_.emplace(ensemble, features);
+      interactions_.emplace(ensemble, features, job_->stop);
       base = interactions_->shap().base();
     } else {
-      path_.emplace(ensemble, features);
+      path_.emplace(ensemble, features, job_->stop);
       base = path_->base();
     }
     // Asked for in another order, all outputs need no selection but a permutation.

@@ -62,7 +62,13 @@ v1::ExplanationInfo::Scale ScaleOf(Link link) {
 
 }  // namespace
 
-TreeModelExplainer::TreeModelExplainer(const v1::TreeModel& model, TreeEnsemble ensemble,
+TreeEnsemble TreeModelExplainer::Model::Ensemble() const {
+  TreeEnsemble ensemble = predictor->Restore();
+  for (size_t t = 0; t < weights.size(); ++t) ensemble.trees[t].weight = weights[t];
+  return ensemble;
+}
+
+TreeModelExplainer::TreeModelExplainer(const v1::TreeModel& model, const TreeEnsemble& ensemble,
                                        const TreePredictor& predictor)
     : model_(std::make_unique<Model>()) {
   model_->features.assign(model.features().begin(), model.features().end());
@@ -73,12 +79,13 @@ TreeModelExplainer::TreeModelExplainer(const v1::TreeModel& model, TreeEnsemble 
   if (ensemble.link == Link::kLogistic) model_->outputs.erase(model_->outputs.begin());
   model_->impurity_importance =
       ImpurityImportance(ensemble, static_cast<int>(model_->features.size()));
-  for (Tree& tree : ensemble.trees) {
-    std::vector<double>().swap(tree.mean);
-    std::vector<double>().swap(tree.impurity);
-    std::vector<int64_t>().swap(tree.row_count);
+  for (const Tree& tree : ensemble.trees) {
+    std::vector<double>& weights = model_->weights.emplace_back();
+    weights.reserve(tree.feature.size());
+    for (const int32_t node : BreadthFirst(tree)) {
+      weights.push_back(tree.weight[static_cast<size_t>(node)]);
+    }
   }
-  model_->ensemble = std::move(ensemble);
   model_->predictor = &predictor;
 }
 
@@ -121,7 +128,7 @@ std::vector<v1::ExplainResponse> TreeExplanationJob::Info(
     }
     return messages.back().mutable_info();
   };
-  messages[0].mutable_info()->set_scale(ScaleOf(model.ensemble.link));
+  messages[0].mutable_info()->set_scale(ScaleOf(model.predictor->link()));
   messages[0].mutable_info()->set_row_count(rows);
   messages[0].mutable_info()->mutable_base_values()->Add(base_values.begin(), base_values.end());
   for (const v1::ColumnSchema& feature : model.features) {

@@ -26,9 +26,9 @@ class TreeModelExplainer {
   // Takes the features of the model from a table; fails with violations where that cannot be done.
   using Bind = std::function<absl::StatusOr<BoundColumns>(const Table& table)>;
 
-  // `ensemble` is that of `model`. Means, row counts and impurities of the nodes are dropped once
-  // the importances by impurity are known. `predictor`, of the same ensemble, must outlive this.
-  TreeModelExplainer(const v1::TreeModel& model, TreeEnsemble ensemble,
+  // `ensemble` is that of `model`. It is not kept: explanations take splits and values from
+  // `predictor`, of the same ensemble, which must outlive this; only the weights of nodes stay.
+  TreeModelExplainer(const v1::TreeModel& model, const TreeEnsemble& ensemble,
                      const TreePredictor& predictor);
   ~TreeModelExplainer();
 
@@ -41,10 +41,13 @@ class TreeModelExplainer {
     std::vector<v1::ColumnSchema> features;
     std::vector<std::string> targets;
     std::vector<std::string> classes;
-    std::vector<std::string> outputs;  // names of the raw scores
-    TreeEnsemble ensemble;
+    std::vector<std::string> outputs;          // names of the raw scores
+    std::vector<std::vector<double>> weights;  // N by tree and node, numbered as in BreadthFirst
     std::vector<double> impurity_importance;
     const TreePredictor* predictor = nullptr;
+
+    // The ensemble with splits, values and weights, made anew.
+    TreeEnsemble Ensemble() const;
   };
 
  private:

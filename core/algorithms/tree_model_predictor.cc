@@ -19,25 +19,27 @@ namespace {
 
 class TreeModelPredictor final : public Predictor {
  public:
-  TreeModelPredictor(const v1::TreeModel& model, TreeEnsemble ensemble)
+  TreeModelPredictor(const v1::TreeModel& model, const TreeEnsemble& ensemble)
       : binder_(model),
         targets_(model.targets().begin(), model.targets().end()),
         classes_(model.classes().begin(), model.classes().end()),
         costs_(model.costs().begin(), model.costs().end()),
         trees_(ensemble),
-        explainer_(model, std::move(ensemble), trees_) {}
+        explainer_(model, ensemble, trees_) {}
 
   absl::StatusOr<Predictions> Predict(const Table& table, int threads) const override {
     TY_ASSIGN_OR_RETURN(const BoundFeatures features, binder_.Bind(table));
     const int64_t rows = table.row_count();
     const size_t width = static_cast<size_t>(trees_.prediction_count());
     std::vector<double> values(static_cast<size_t>(rows) * width);
-    constexpr int64_t kChunk = 8192;
-    const int64_t chunks = (rows + kChunk - 1) / kChunk;
-    ThreadPool pool(static_cast<int>(std::clamp<int64_t>(chunks, 1, std::max(threads, 1))));
+    const int64_t workers = std::max(threads, 1);
+    // As many rows as the predictor takes at most at once, so that it reads a large tree rarely.
+    const int64_t size = std::clamp<int64_t>((rows + workers - 1) / workers, 2048, 32768);
+    const int64_t chunks = (rows + size - 1) / size;
+    ThreadPool pool(static_cast<int>(std::clamp<int64_t>(chunks, 1, workers)));
     pool.Run(chunks, [&](int64_t chunk, int) {
-      const int64_t begin = chunk * kChunk;
-      const size_t count = static_cast<size_t>(std::min(kChunk, rows - begin));
+      const int64_t begin = chunk * size;
+      const size_t count = static_cast<size_t>(std::min(size, rows - begin));
       trees_.Predict(features.columns, begin,
                      std::span(values).subspan(static_cast<size_t>(begin) * width, count * width));
     });
@@ -95,13 +97,13 @@ class TreeModelPredictor final : public Predictor {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Predictor>> MakeTreeModelPredictor(const v1::TreeModel& model) {
-  TY_ASSIGN_OR_RETURN(TreeEnsemble ensemble, EnsembleFromModel(model));
-  return MakeTreeModelPredictor(model, std::move(ensemble));
+  TY_ASSIGN_OR_RETURN(const TreeEnsemble ensemble, EnsembleFromModel(model));
+  return MakeTreeModelPredictor(model, ensemble);
 }
 
 std::unique_ptr<Predictor> MakeTreeModelPredictor(const v1::TreeModel& model,
-                                                  TreeEnsemble ensemble) {
-  return std::make_unique<TreeModelPredictor>(model, std::move(ensemble));
+                                                  const TreeEnsemble& ensemble) {
+  return std::make_unique<TreeModelPredictor>(model, ensemble);
 }
 
 }  // namespace trainyard

@@ -19,6 +19,6 @@ absl::StatusOr<std::unique_ptr<Predictor>> MakeTreeModelPredictor(const v1::Tree
 
 // The same where the trees of `model` are in `ensemble`, checked already (EnsembleFromModel).
 std::unique_ptr<Predictor> MakeTreeModelPredictor(const v1::TreeModel& model,
-                                                  TreeEnsemble ensemble);
+                                                  const TreeEnsemble& ensemble);
 
 }  // namespace trainyard

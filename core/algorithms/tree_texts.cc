@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "core/algorithms/tree_model_text.h"
 #include "core/base/file_system.h"
 #include "core/base/status.h"
 #include "core/trees/tree_printer.h"
@@ -17,21 +18,11 @@ namespace {
 
 constexpr size_t kTextBytes = size_t{1} << 20;
 
-// Names of the values of one tree.
-std::vector<std::string> OutputNames(const v1::TreeModel& model, const TreeEnsemble& ensemble,
-                                     size_t tree) {
-  std::vector<std::string> names(model.classes().begin(), model.classes().end());
-  if (names.empty()) names.assign(model.targets().begin(), model.targets().end());
-  if (ensemble.link == Link::kLogistic) return {names.back()};
-  if (ensemble.tree_output.empty()) return names;
-  return {names[static_cast<size_t>(ensemble.tree_output[tree])]};
-}
-
 }  // namespace
 
 std::string FirstTreeText(const v1::TreeModel& model, const TreeEnsemble& ensemble,
                           size_t max_bytes) {
-  const std::vector<std::string> outputs = OutputNames(model, ensemble, 0);
+  const std::vector<std::string> outputs = TreeOutputNames(model, ensemble, 0);
   const std::span<const v1::ColumnSchema* const> features(
       model.features().data(), static_cast<size_t>(model.features_size()));
   return TreeToText(ensemble.trees.front(), {features, outputs}, max_bytes);
@@ -51,13 +42,13 @@ absl::Status WriteTreeTexts(const v1::TreeModel& model, const TreeEnsemble& ense
     const Tree& tree = ensemble.trees[t];
     nodes += tree.node_count();
     if (nodes > limits.nodes) break;
-    const std::vector<std::string> outputs = OutputNames(model, ensemble, t);
+    const std::vector<std::string> outputs = TreeOutputNames(model, ensemble, t);
     const TreeNames names = {features, outputs};
     const std::filesystem::path base = folder / "trees" / absl::StrCat("tree-", t);
     const std::pair<const char*, std::string> forms[] = {
         {".txt", TreeToText(tree, names, kTextBytes)},
-        {".dot", TreeToDot(tree, names)},
-        {".json", TreeToJson(tree, names)}};
+        {".dot", *TreeToDot(tree, names)},
+        {".json", *TreeToJson(tree, names)}};
     for (const auto& [suffix, text] : forms) {
       TY_RETURN_IF_ERROR(WriteFileAtomically(FileSystem::Real(), base.string() + suffix, text));
     }

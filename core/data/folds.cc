@@ -10,49 +10,74 @@
 namespace trainyard {
 namespace {
 
-// Rows that stay together, as positions in the list of rows.
-using Unit = std::vector<size_t>;
+int32_t StratumOf(const std::vector<int32_t>& strata, size_t row) {
+  return strata.empty() ? 0 : strata[row];
+}
 
-// The units of each stratum: the groups, or single rows where there are no groups. A group belongs
-// to the stratum of its first row.
-std::map<int32_t, std::vector<Unit>> GatherUnits(size_t row_count,
-                                                 const std::vector<int32_t>& strata,
-                                                 const std::vector<int64_t>& groups) {
-  std::map<int32_t, std::vector<Unit>> units;
-  const auto stratum_of = [&](size_t i) { return strata.empty() ? 0 : strata[i]; };
-  if (groups.empty()) {
-    for (size_t i = 0; i < row_count; ++i) units[stratum_of(i)].push_back({i});
-    return units;
+Rng StreamOf(uint64_t seed, int32_t stratum) {
+  return Rng(seed, static_cast<uint64_t>(stratum) + 1);
+}
+
+// Rows in turn, one stratum after the other.
+absl::Status DealRows(const std::vector<int32_t>& strata, size_t folds, uint64_t seed,
+                      const GoOnCheck& check, std::vector<int32_t>& assigned) {
+  std::map<int32_t, std::vector<size_t>> by_stratum;
+  TY_RETURN_IF_ERROR(ForEachRow(assigned.size(), check, [&](size_t row) {
+    by_stratum[StratumOf(strata, row)].push_back(row);
+  }));
+  size_t turn = 0;
+  for (auto& [stratum, rows] : by_stratum) {
+    Rng rng = StreamOf(seed, stratum);
+    TY_RETURN_IF_ERROR(ShuffleRows(std::span<size_t>(rows), rng, check));
+    TY_RETURN_IF_ERROR(ForEachRow(rows.size(), check, [&](size_t i) {
+      assigned[rows[i]] = static_cast<int32_t>(turn++ % folds);
+    }));
   }
-  std::map<int64_t, Unit> by_group;
-  for (size_t i = 0; i < row_count; ++i) by_group[groups[i]].push_back(i);
-  for (auto& [group, unit] : by_group) units[stratum_of(unit.front())].push_back(std::move(unit));
-  return units;
+  return absl::OkStatus();
+}
+
+// Groups, the largest first, each into the smallest fold. A group belongs to the stratum of its
+// first row.
+absl::Status DealGroups(const std::vector<int32_t>& strata, const std::vector<int64_t>& groups,
+                        size_t folds, uint64_t seed, const GoOnCheck& check,
+                        std::vector<int32_t>& assigned) {
+  using Group = std::vector<size_t>;
+  std::map<int64_t, Group> by_group;
+  TY_RETURN_IF_ERROR(ForEachRow(assigned.size(), check,
+                                [&](size_t row) { by_group[groups[row]].push_back(row); }));
+  std::map<int32_t, std::vector<Group>> by_stratum;
+  for (auto& [key, group] : by_group) {
+    by_stratum[StratumOf(strata, group.front())].push_back(std::move(group));
+  }
+  std::vector<size_t> sizes(folds);
+  for (auto& [stratum, members] : by_stratum) {
+    Rng rng = StreamOf(seed, stratum);
+    TY_RETURN_IF_ERROR(ShuffleRows(std::span<Group>(members), rng, check));
+    TY_RETURN_IF_ERROR(SortRows(
+        std::span<Group>(members),
+        [](const Group& a, const Group& b) { return a.size() > b.size(); }, check));
+    TY_RETURN_IF_ERROR(ForEachRow(members.size(), check, [&](size_t i) {
+      const auto smallest = std::min_element(sizes.begin(), sizes.end());
+      *smallest += members[i].size();
+      for (const size_t row : members[i]) {
+        assigned[row] = static_cast<int32_t>(smallest - sizes.begin());
+      }
+    }));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
 
-std::vector<int32_t> AssignFolds(const std::vector<int64_t>& rows,
-                                 const std::vector<int32_t>& strata,
-                                 const std::vector<int64_t>& groups, int folds, uint64_t seed) {
-  std::vector<int32_t> assigned(rows.size());
-  std::vector<size_t> sizes(static_cast<size_t>(folds));
-  size_t turn = 0;
-  for (auto& [stratum, units] : GatherUnits(rows.size(), strata, groups)) {
-    Rng rng(seed, static_cast<uint64_t>(stratum) + 1);
-    rng.Shuffle(std::span<Unit>(units));
-    // Large groups first, each into the smallest fold; single rows in turn.
-    std::stable_sort(units.begin(), units.end(),
-                     [](const Unit& a, const Unit& b) { return a.size() > b.size(); });
-    for (const Unit& unit : units) {
-      const size_t fold =
-          groups.empty()
-              ? turn++ % sizes.size()
-              : static_cast<size_t>(std::min_element(sizes.begin(), sizes.end()) - sizes.begin());
-      sizes[fold] += unit.size();
-      for (const size_t member : unit) assigned[member] = static_cast<int32_t>(fold);
-    }
-  }
+absl::StatusOr<std::vector<int32_t>> AssignFolds(size_t rows, const std::vector<int32_t>& strata,
+                                                 const std::vector<int64_t>& groups, int folds,
+                                                 uint64_t seed, const GoOnCheck& check) {
+  std::vector<int32_t> assigned(rows);
+  const size_t count = static_cast<size_t>(folds);
+  const absl::Status status = groups.empty()
+                                  ? DealRows(strata, count, seed, check, assigned)
+                                  : DealGroups(strata, groups, count, seed, check, assigned);
+  if (!status.ok()) return status;
   return assigned;
 }
 

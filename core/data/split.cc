@@ -45,7 +45,7 @@ void DealShares(std::span<const int64_t> rows, const v1::SplitOptions& options, 
 
 // A key per row under which equal values of the column meet; missing values are one value.
 absl::StatusOr<std::vector<int64_t>> KeysOf(const Table& table, const std::string& column,
-                                            absl::string_view field) {
+                                            absl::string_view field, const GoOnCheck& check) {
   const auto index = table.FindColumn(column);
   if (!index)
     return InvalidFile(std::string(field), absl::StrCat("there is no column ", QuoteValue(column)));
@@ -57,19 +57,21 @@ absl::StatusOr<std::vector<int64_t>> KeysOf(const Table& table, const std::strin
   }
   absl::flat_hash_map<double, int64_t> numbers;
   const auto values = table.numbers(*index);
-  for (size_t row = 0; row < values.size(); ++row) {
+  TY_RETURN_IF_ERROR(ForEachRow(values.size(), check, [&](size_t row) {
     keys[row] =
         std::isnan(values[row])
             ? -1
             : numbers.emplace(values[row], static_cast<int64_t>(numbers.size())).first->second;
-  }
+  }));
   return keys;
 }
 
-void SplitRandomly(std::vector<int64_t> rows, const v1::SplitOptions& options, RowSplit& split) {
+absl::Status SplitRandomly(std::vector<int64_t> rows, const v1::SplitOptions& options,
+                           const GoOnCheck& check, RowSplit& split) {
   Rng rng(static_cast<uint64_t>(options.seed()));
-  rng.Shuffle(std::span<int64_t>(rows));
+  TY_RETURN_IF_ERROR(ShuffleRows(std::span<int64_t>(rows), rng, check));
   DealShares(rows, options, split);
+  return absl::OkStatus();
 }
 
 // Shares out `total` among counts in proportion to them, each share rounded down or up: up where
@@ -96,17 +98,18 @@ std::vector<int64_t> Apportion(int64_t total, const std::vector<int64_t>& counts
   return shares;
 }
 
-void SplitStratified(const std::vector<int64_t>& rows, const v1::SplitOptions& options,
-                     const std::vector<int32_t>& strata, RowSplit& split) {
+absl::Status SplitStratified(const std::vector<int64_t>& rows, const v1::SplitOptions& options,
+                             const std::vector<int32_t>& strata, const GoOnCheck& check,
+                             RowSplit& split) {
   std::map<int32_t, std::vector<int64_t>> by_stratum;
-  for (const int64_t row : rows) {
-    by_stratum[strata.empty() ? -1 : strata[static_cast<size_t>(row)]].push_back(row);
-  }
+  TY_RETURN_IF_ERROR(ForEachRow(rows.size(), check, [&](size_t i) {
+    by_stratum[strata.empty() ? -1 : strata[static_cast<size_t>(rows[i])]].push_back(rows[i]);
+  }));
   const auto seed = static_cast<uint64_t>(options.seed());
   std::vector<int64_t> counts;
   for (auto& [stratum, members] : by_stratum) {
     Rng rng(seed, static_cast<uint64_t>(stratum) + 1);
-    rng.Shuffle(std::span<int64_t>(members));
+    TY_RETURN_IF_ERROR(ShuffleRows(std::span<int64_t>(members), rng, check));
     counts.push_back(static_cast<int64_t>(members.size()));
   }
   std::vector<size_t> tie_order(counts.size());
@@ -125,24 +128,28 @@ void SplitStratified(const std::vector<int64_t>& rows, const v1::SplitOptions& o
     Deal(members, test[i], validation[i], split);
     ++i;
   }
+  return absl::OkStatus();
 }
 
 // Whole groups in random order fill test, then validation, each until the next group would take it
 // further from its share.
-void SplitGrouped(const std::vector<int64_t>& rows, const std::vector<int64_t>& keys,
-                  const v1::SplitOptions& options, RowSplit& split) {
+absl::Status SplitGrouped(const std::vector<int64_t>& rows, const std::vector<int64_t>& keys,
+                          const v1::SplitOptions& options, const GoOnCheck& check,
+                          RowSplit& split) {
   std::map<int64_t, std::vector<int64_t>> groups;
-  for (const int64_t row : rows) groups[keys[static_cast<size_t>(row)]].push_back(row);
+  TY_RETURN_IF_ERROR(ForEachRow(rows.size(), check, [&](size_t i) {
+    groups[keys[static_cast<size_t>(rows[i])]].push_back(rows[i]);
+  }));
   std::vector<int64_t> order;
   for (const auto& [key, members] : groups) order.push_back(key);
   Rng rng(static_cast<uint64_t>(options.seed()));
-  rng.Shuffle(std::span<int64_t>(order));
+  TY_RETURN_IF_ERROR(ShuffleRows(std::span<int64_t>(order), rng, check));
   const auto total = static_cast<int64_t>(rows.size());
   const std::pair<int64_t, std::vector<int64_t>*> sets[] = {
       {RoundedShare(options.test_fraction(), total), &split.test},
       {RoundedShare(options.validation_fraction(), total), &split.validation}};
-  for (const int64_t key : order) {
-    const std::vector<int64_t>& members = groups[key];
+  return ForEachRow(order.size(), check, [&](size_t i) {
+    const std::vector<int64_t>& members = groups[order[i]];
     std::vector<int64_t>* target = &split.train;
     for (const auto& [share, set] : sets) {
       const auto before = std::abs(share - static_cast<int64_t>(set->size()));
@@ -153,11 +160,11 @@ void SplitGrouped(const std::vector<int64_t>& rows, const std::vector<int64_t>& 
       }
     }
     target->insert(target->end(), members.begin(), members.end());
-  }
+  });
 }
 
 absl::Status SplitByTime(const Table& table, std::vector<int64_t> rows,
-                         const v1::SplitOptions& options, RowSplit& split) {
+                         const v1::SplitOptions& options, const GoOnCheck& check, RowSplit& split) {
   const auto index = table.FindColumn(options.time_column());
   if (!index || table.column(*index).type() == v1::COLUMN_TYPE_CATEGORICAL) {
     return InvalidFile("time_column", absl::StrCat("there is no numeric or date column ",
@@ -170,11 +177,12 @@ absl::Status SplitByTime(const Table& table, std::vector<int64_t> rows,
                                                    " has missing values; every row needs a time"));
   }
   // Newest first: DealShares gives the first rows to the test set.
-  std::stable_sort(rows.begin(), rows.end(), [&](int64_t a, int64_t b) {
+  const auto newer = [&](int64_t a, int64_t b) {
     const double time_a = times[static_cast<size_t>(a)];
     const double time_b = times[static_cast<size_t>(b)];
     return time_a != time_b ? time_a > time_b : a > b;
-  });
+  };
+  TY_RETURN_IF_ERROR(SortRows(std::span<int64_t>(rows), newer, check));
   DealShares(rows, options, split);
   return absl::OkStatus();
 }
@@ -210,24 +218,26 @@ absl::Status CheckNotEmpty(const RowSplit& split, const v1::SplitOptions& option
 
 absl::StatusOr<RowSplit> SplitRows(const Table& table, const std::vector<int64_t>& rows,
                                    const v1::SplitOptions& options,
-                                   const std::vector<int32_t>& strata) {
+                                   const std::vector<int32_t>& strata, const GoOnCheck& check) {
   RowSplit split;
   switch (options.method()) {
     case v1::SplitOptions::METHOD_STRATIFIED:
-      SplitStratified(rows, options, strata, split);
+      TY_RETURN_IF_ERROR(SplitStratified(rows, options, strata, check, split));
       break;
     case v1::SplitOptions::METHOD_GROUPED: {
-      TY_ASSIGN_OR_RETURN(const auto keys, KeysOf(table, options.group_column(), "group_column"));
-      SplitGrouped(rows, keys, options, split);
+      TY_ASSIGN_OR_RETURN(const auto keys,
+                          KeysOf(table, options.group_column(), "group_column", check));
+      TY_RETURN_IF_ERROR(SplitGrouped(rows, keys, options, check, split));
       break;
     }
     case v1::SplitOptions::METHOD_TIME:
-      TY_RETURN_IF_ERROR(SplitByTime(table, rows, options, split));
+      TY_RETURN_IF_ERROR(SplitByTime(table, rows, options, check, split));
       break;
     default:
-      SplitRandomly(rows, options, split);
+      TY_RETURN_IF_ERROR(SplitRandomly(rows, options, check, split));
   }
   TY_RETURN_IF_ERROR(CheckNotEmpty(split, options, rows.size()));
+  TY_RETURN_IF_ERROR(Ask(check));
   SortSets(table.row_count(), split);
   return split;
 }

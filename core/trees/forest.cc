@@ -75,6 +75,7 @@ class ForestGrower {
   struct Scratch {
     std::vector<uint32_t> counts;
     std::vector<double> weights;
+    std::vector<double> path;
   };
   // What a finished tree adds to the out-of-bag values.
   struct Finished {
@@ -94,7 +95,7 @@ class ForestGrower {
     if (number >= grown_) GrowTree(number, scratch, rng);
     if (stop_.Ask()) return;
     Finished finished;
-    if (with_oob_) finished = PredictOutOfBag(forest_.trees[number], scratch.counts);
+    if (with_oob_) finished = PredictOutOfBag(forest_.trees[number], scratch);
     if (!stop_.stopped()) Deliver(number, std::move(finished));
   }
 
@@ -113,7 +114,8 @@ class ForestGrower {
     progress_.Add(rest);
   }
 
-  Finished PredictOutOfBag(const Tree& tree, std::span<const uint32_t> counts) {
+  Finished PredictOutOfBag(const Tree& tree, Scratch& scratch) {
+    const std::span<const uint32_t> counts = scratch.counts;
     Finished finished;
     std::vector<uint32_t> rows;
     for (size_t i = 0; i < data_.rows.size(); ++i) {
@@ -123,7 +125,7 @@ class ForestGrower {
       rows.push_back(row);
     }
     const std::vector<int32_t> leaves = LeavesOfRows(tree, ranks_, rows, stop_);
-    if (!stop_.stopped()) finished.values = oob_.ValuesOf(tree, leaves, stop_);
+    if (!stop_.stopped()) finished.values = oob_.ValuesOf(tree, leaves, stop_, scratch.path);
     return finished;
   }
 

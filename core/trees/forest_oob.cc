@@ -209,7 +209,7 @@ OobAccumulator::OobAccumulator(const OobRequest& request, int outputs, size_t ro
 }
 
 std::vector<double> OobAccumulator::ValuesOf(const Tree& tree, std::span<const int32_t> leaves,
-                                             StopToken& stop) const {
+                                             StopToken& stop, std::vector<double>& path) const {
   const size_t width = static_cast<size_t>(oob_.outputs);
   const size_t strengths = oob_.lambdas.size();
   std::vector<double> values(leaves.size() * strengths * width);
@@ -217,8 +217,7 @@ std::vector<double> OobAccumulator::ValuesOf(const Tree& tree, std::span<const i
   const size_t most = std::max<size_t>(1, kPathNumbers / tree.mean.size());
   for (size_t first = 0; first < strengths && !stop.Ask(); first += most) {
     const size_t count = std::min(most, strengths - first);
-    const std::vector<double> path =
-        ShrinkagePath(tree, request_.scheme, std::span(oob_.lambdas).subspan(first, count));
+    ShrinkagePath(tree, request_.scheme, std::span(oob_.lambdas).subspan(first, count), path);
     for (size_t i = 0; i < leaves.size(); ++i) {
       std::copy_n(
           path.begin() + static_cast<ptrdiff_t>(leaves[i]) * static_cast<ptrdiff_t>(count * width),

@@ -57,9 +57,9 @@ class OobAccumulator {
   OobAccumulator(const OobRequest& request, int outputs, size_t rows);
 
   // h of each of `leaves`, nodes of one tree: [leaf][strength][output]. Meaningless when `stop` is
-  // set. Thread-safe.
-  std::vector<double> ValuesOf(const Tree& tree, std::span<const int32_t> leaves,
-                               StopToken& stop) const;
+  // set. `path` is memory that the next tree uses again. Thread-safe.
+  std::vector<double> ValuesOf(const Tree& tree, std::span<const int32_t> leaves, StopToken& stop,
+                               std::vector<double>& path) const;
 
   // Adds a tree's values of its out-of-bag rows; `positions` are the rows' in the row list.
   void Add(std::span<const uint32_t> positions, std::span<const double> values);

@@ -24,6 +24,10 @@ using ShrinkageScheme = v1::HierarchicalShrinkageSpec::Scheme;
 std::vector<double> ShrinkagePath(const Tree& tree, ShrinkageScheme scheme,
                                   std::span<const double> lambdas);
 
+// The same in memory that is used again: `path` gets the size of the result.
+void ShrinkagePath(const Tree& tree, ShrinkageScheme scheme, std::span<const double> lambdas,
+                   std::vector<double>& path);
+
 // Sets `tree.value` for one strength; starts from `tree.mean`, so that it may be repeated.
 void Shrink(ShrinkageScheme scheme, double lambda, Tree& tree);
 

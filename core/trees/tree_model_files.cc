@@ -1,5 +1,11 @@
 #include "core/trees/tree_model_files.h"
 
+#include <fcntl.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstring>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -7,6 +13,10 @@
 #include "core/base/file_system.h"
 #include "core/base/status.h"
 #include "core/trees/tree_proto.h"
+#include "google/protobuf/io/coded_stream.h"
+#include "google/protobuf/io/zero_copy_stream_impl.h"
+#include "google/protobuf/io/zero_copy_stream_impl_lite.h"
+#include "google/protobuf/wire_format_lite.h"
 
 namespace trainyard {
 namespace {
@@ -41,6 +51,50 @@ absl::Status ReadPart(const std::filesystem::path& path, const v1::TreeModel* de
     stored.ensemble.trees.push_back(*std::move(tree));
   }
   return absl::OkStatus();
+}
+
+// What one file holds beside its trees, and one of the trees.
+struct PartWithTree {
+  std::string described;  // bytes of a TreeModel without trees
+  int64_t tree_count = 0;
+  std::optional<std::string> tree;  // bytes of the tree asked for
+};
+
+absl::Status DamagedPart() { return absl::DataLossError("the bytes are no tree model"); }
+
+// Walks over the fields of a file and takes the bytes of tree `number`, where it has it. Whether
+// the bytes are those of a message.
+bool ScanFields(google::protobuf::io::CodedInputStream& input, int64_t number, PartWithTree& part) {
+  using google::protobuf::internal::WireFormatLite;
+  google::protobuf::io::StringOutputStream described(&part.described);
+  google::protobuf::io::CodedOutputStream output(&described);
+  constexpr uint32_t kTrees =
+      v1::TreeModel::kTreesFieldNumber << 3 | WireFormatLite::WIRETYPE_LENGTH_DELIMITED;
+  while (const uint32_t tag = input.ReadTag()) {
+    if (tag != kTrees) {
+      if (!WireFormatLite::SkipField(&input, tag, &output)) return false;
+      continue;
+    }
+    int length = 0;
+    if (!input.ReadVarintSizeAsInt(&length)) return false;
+    const bool wanted = part.tree_count++ == number;
+    if (wanted ? !input.ReadString(&part.tree.emplace(), length) : !input.Skip(length)) {
+      return false;
+    }
+  }
+  return input.ConsumedEntireMessage();
+}
+
+absl::StatusOr<PartWithTree> ScanPart(const std::filesystem::path& path, int64_t number) {
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return absl::DataLossError(absl::StrCat("cannot be opened: ", strerror(errno)));
+  google::protobuf::io::FileInputStream stream(file);
+  stream.SetCloseOnDelete(true);
+  google::protobuf::io::CodedInputStream input(&stream);
+  input.SetTotalBytesLimit(INT_MAX);
+  PartWithTree part;
+  if (!ScanFields(input, number, part)) return DamagedPart();
+  return part;
 }
 
 }  // namespace
@@ -95,6 +149,38 @@ absl::StatusOr<StoredTrees> ReadTreeModel(
   }
   if (stored.ensemble.trees.empty()) return absl::DataLossError("a tree model has no trees");
   return stored;
+}
+
+absl::StatusOr<StoredTree> ReadStoredTree(
+    const std::function<absl::StatusOr<std::filesystem::path>(const std::string& name)>& path_of,
+    int64_t number) {
+  StoredTree stored;
+  int64_t passed = 0;
+  for (int file = 0;; ++file) {
+    const std::string name = PartName(file);
+    const absl::StatusOr<std::filesystem::path> path = path_of(name);
+    if (!path.ok()) return absl::DataLossError(path.status().message());
+    absl::StatusOr<PartWithTree> part = ScanPart(*path, number - passed);
+    if (!part.ok()) return AddContext(part.status(), name);
+    if (file == 0) {
+      TY_ASSIGN_OR_RETURN(stored.model, ParseTreeModel(part->described));
+      if (stored.model.tree_count() == 0) stored.model.set_tree_count(part->tree_count);
+      TY_ASSIGN_OR_RETURN(stored.ensemble,
+                          EnsembleWithoutTrees(stored.model, stored.model.tree_count()));
+    }
+    if (number >= stored.model.tree_count()) {
+      return absl::OutOfRangeError(absl::StrCat("there is no tree ", number, "; the model has ",
+                                                stored.model.tree_count(), " trees"));
+    }
+    if (part->tree.has_value()) {
+      v1::DecisionTree message;
+      if (!message.ParseFromString(*part->tree)) return AddContext(DamagedPart(), name);
+      TY_ASSIGN_OR_RETURN(stored.tree, TreeFromProto(message, stored.model));
+      return stored;
+    }
+    if (part->tree_count == 0) return absl::DataLossError(absl::StrCat(name, " has no trees"));
+    passed += part->tree_count;
+  }
 }
 
 absl::StatusOr<StoredTrees> ReadTreeModel(const std::filesystem::path& folder) {

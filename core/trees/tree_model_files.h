@@ -1,6 +1,7 @@
 // The files of a tree model.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -22,6 +23,13 @@ struct StoredTrees {
   TreeEnsemble ensemble;
 };
 
+// One tree of a model: `model` and `ensemble` without any.
+struct StoredTree {
+  v1::TreeModel model;
+  TreeEnsemble ensemble;
+  Tree tree;
+};
+
 // Writes the files: `model`, which has no trees, and the ensemble. A new file begins after
 // `part_bytes` of trees, so that no message comes near the 2 GiB that protobuf allows.
 // FAILED_PRECONDITION when a single tree needs more than that; else the file system's status, or
@@ -36,7 +44,13 @@ absl::Status WriteTreeModel(const v1::TreeModel& model, const TreeEnsemble& ense
 absl::StatusOr<StoredTrees> ReadTreeModel(
     const std::function<absl::StatusOr<std::filesystem::path>(const std::string& name)>& path_of);
 
-// The same from a folder.
+// Reads one tree, counted from 0, past the others, which are not checked. Errors as of
+// ReadTreeModel; OUT_OF_RANGE when the model has fewer trees.
+absl::StatusOr<StoredTree> ReadStoredTree(
+    const std::function<absl::StatusOr<std::filesystem::path>(const std::string& name)>& path_of,
+    int64_t number);
+
+// All from a folder.
 absl::StatusOr<StoredTrees> ReadTreeModel(const std::filesystem::path& folder);
 
 }  // namespace trainyard

@@ -31,16 +31,38 @@ void TreePredictor::Compile(std::span<const Tree> trees) {
     }
   }
   trees_.reserve(trees.size());
-  for (const Tree& tree : trees) trees_.emplace_back(tree, column_of_feature);
+  for (const Tree& tree : trees) {
+    trees_.emplace_back(tree, column_of_feature);
+    most_leaves_ = std::max<int64_t>(most_leaves_, trees_.back().leaf_count());
+  }
+}
+
+TreeEnsemble TreePredictor::Restore() const {
+  TreeEnsemble ensemble;
+  for (const PredictionTree& tree : trees_) {
+    ensemble.trees.push_back(tree.Restore(used_features_));
+  }
+  ensemble.combination = combination_;
+  ensemble.outputs = outputs_;
+  ensemble.base = base_;
+  ensemble.tree_output = tree_output_;
+  ensemble.link = link_;
+  return ensemble;
 }
 
 int64_t TreePredictor::RowsPerBlock(int64_t rows) const {
+  const int64_t columns = std::max<int64_t>(static_cast<int64_t>(used_features_.size()), 1);
   // Half of a usual second-level cache; the other half is for the tree. Small ensembles stay in
   // cache anyway, and their blocks should too.
-  constexpr int64_t kBlockValues = 128 * 1024;
-  const int64_t columns = std::max<int64_t>(static_cast<int64_t>(used_features_.size()), 1);
-  const int64_t most = std::clamp<int64_t>(kBlockValues / columns, 256, 8192);
-  return std::max<int64_t>(std::min(rows, trees_.size() < 4 ? most / 4 : most), 1);
+  constexpr int64_t kCachedValues = 128 * 1024;
+  int64_t block = std::clamp<int64_t>(kCachedValues / columns, 256, 8192);
+  if (trees_.size() < 4) block /= 4;
+  // A large tree is worth reading for about as many rows as it has leaves.
+  constexpr int64_t kMostValues = 4 << 20;
+  if (trees_.size() > 1) {
+    block = std::max(block, std::min({most_leaves_, int64_t{32768}, kMostValues / columns}));
+  }
+  return std::clamp<int64_t>(block, 1, std::max<int64_t>(rows, 1));
 }
 
 void TreePredictor::FindLeaves(std::span<const FeatureColumn> features,

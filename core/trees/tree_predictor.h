@@ -24,8 +24,12 @@ class TreePredictor {
   int tree_count() const { return static_cast<int>(trees_.size()); }
   // Raw scores per row.
   int outputs() const { return outputs_; }
+  Link link() const { return link_; }
   // Predictions per row.
   int prediction_count() const { return PredictionCount(link_, outputs_); }
+
+  // The ensemble again, with trees as PredictionTree::Restore gives them.
+  TreeEnsemble Restore() const;
 
   // Node number of the leaf that each row reaches, [row][tree] row-major. `features` are indexed as
   // in the trees, `rows` are indices into their columns.
@@ -70,6 +74,7 @@ class TreePredictor {
   std::vector<int32_t> tree_output_;
   std::vector<int32_t> used_features_;
   std::vector<PredictionTree> trees_;
+  int64_t most_leaves_ = 0;  // of one tree
 };
 
 }  // namespace trainyard

@@ -166,21 +166,24 @@ std::string TreeToText(const Tree& tree, const TreeNames& names, size_t max_byte
   return text;
 }
 
-std::string TreeToDot(const Tree& tree, const TreeNames& names) {
+std::optional<std::string> TreeToDot(const Tree& tree, const TreeNames& names, size_t max_bytes) {
   std::string text = "digraph tree {\n  node [shape=box];\n";
   for (int node = 0; node < tree.node_count(); ++node) {
     const size_t t = static_cast<size_t>(node);
     std::string label = NodeFigures(tree, names, node);
     if (!tree.is_leaf(node)) label = absl::StrCat(Condition(tree, names, node), "  |  ", label);
     absl::StrAppend(&text, "  n", node, " [label=", Quoted(label), "];\n");
+    if (text.size() > max_bytes) return std::nullopt;
     if (tree.is_leaf(node)) continue;
     absl::StrAppend(&text, "  n", node, " -> n", tree.left[t], " [label=\"yes\"];\n");
     absl::StrAppend(&text, "  n", node, " -> n", tree.right[t], " [label=\"no\"];\n");
   }
-  return text + "}\n";
+  text += "}\n";
+  if (text.size() > max_bytes) return std::nullopt;
+  return text;
 }
 
-std::string TreeToJson(const Tree& tree, const TreeNames& names) {
+std::optional<std::string> TreeToJson(const Tree& tree, const TreeNames& names, size_t max_bytes) {
   std::string text = "{\"nodes\": [";
   for (int node = 0; node < tree.node_count(); ++node) {
     const size_t t = static_cast<size_t>(node);
@@ -191,8 +194,11 @@ std::string TreeToJson(const Tree& tree, const TreeNames& names) {
                     ", \"impurity\": ", JsonNumber(tree.impurity[t]),
                     ", \"mean\": ", JsonArray(tree.MeanOf(node)),
                     ", \"value\": ", JsonArray(tree.ValueOf(node)), "}");
+    if (text.size() > max_bytes) return std::nullopt;
   }
-  return text + "\n]}";
+  text += "\n]}";
+  if (text.size() > max_bytes) return std::nullopt;
+  return text;
 }
 
 }  // namespace trainyard

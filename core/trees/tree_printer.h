@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -21,12 +23,15 @@ struct TreeNames {
 // and, where it differs, h. Cut at a line's end before `max_bytes`, with a last line that says so.
 std::string TreeToText(const Tree& tree, const TreeNames& names, size_t max_bytes);
 
-// A Graphviz digraph.
-std::string TreeToDot(const Tree& tree, const TreeNames& names);
+// A Graphviz digraph; nothing where it would be longer than `max_bytes`.
+std::optional<std::string> TreeToDot(const Tree& tree, const TreeNames& names,
+                                     size_t max_bytes = SIZE_MAX);
 
 // One JSON object: {"nodes": [{"id", "feature", "threshold" or "left_levels", "missing", "left",
 // "right", "weight", "row_count", "impurity", "mean": […], "value": […]}, …]}. Numbers round-trip;
-// infinite thresholds are the strings "Infinity" and "-Infinity".
-std::string TreeToJson(const Tree& tree, const TreeNames& names);
+// infinite thresholds are the strings "Infinity" and "-Infinity". Nothing where it would be longer
+// than `max_bytes`.
+std::optional<std::string> TreeToJson(const Tree& tree, const TreeNames& names,
+                                      size_t max_bytes = SIZE_MAX);
 
 }  // namespace trainyard

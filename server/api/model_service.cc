@@ -1,6 +1,7 @@
 // ModelService.
 #include <algorithm>
 #include <atomic>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <set>
@@ -10,7 +11,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "core/algorithms/tree_model_text.h"
 #include "core/base/status.h"
+#include "core/trees/tree_model_files.h"
 #include "proto/schema/field_rules.h"
 #include "proto/schema/resource_names.h"
 #include "server/api/call.h"
@@ -31,7 +34,9 @@ using Base =
         v1::ModelService::WithCallbackMethod_DownloadModel<
             v1::ModelService::WithCallbackMethod_DeleteModel<
                 v1::ModelService::WithCallbackMethod_PredictTable<
-                    v1::ModelService::WithCallbackMethod_Explain<v1::ModelService::Service>>>>>>;
+                    v1::ModelService::WithCallbackMethod_Explain<
+                        v1::ModelService::WithCallbackMethod_PrintTree<
+                            v1::ModelService::Service>>>>>>>;
 using PredictReactor =
     TableReactor<v1::PredictTableRequest, v1::PredictTableHeader, v1::PredictTableResponse>;
 using ExplainReactor = TableReactor<v1::ExplainRequest, v1::ExplainHeader, v1::ExplainResponse>;
@@ -65,6 +70,9 @@ absl::Status NotExplainableError(const ModelName& model) {
           "model '", model.model, "' cannot be explained: only models made of trees can")),
       "MODEL_NOT_EXPLAINABLE");
 }
+
+// Longest tree that PrintTree gives.
+constexpr size_t kMaxTreeBytes = 2 << 20;
 
 // Sends an explanation and keeps the model that it is made from.
 class ExplanationMessages final : public MessageSource<v1::ExplainResponse> {
@@ -118,7 +126,8 @@ class ModelService final : public Base {
         download_(Method("DownloadModel", RpcMetrics::Kind::kStream)),
         delete_(Method("DeleteModel", RpcMetrics::Kind::kUnary)),
         predict_(Method("PredictTable", RpcMetrics::Kind::kStream)),
-        explain_(Method("Explain", RpcMetrics::Kind::kStream)) {}
+        explain_(Method("Explain", RpcMetrics::Kind::kStream)),
+        print_tree_(Method("PrintTree", RpcMetrics::Kind::kUnary)) {}
 
   grpc::ServerUnaryReactor* GetModel(grpc::CallbackServerContext* context,
                                      const v1::GetModelRequest* request,
@@ -169,6 +178,13 @@ class ModelService final : public Base {
                                  });
   }
 
+  grpc::ServerUnaryReactor* PrintTree(grpc::CallbackServerContext* context,
+                                      const v1::PrintTreeRequest* request,
+                                      v1::PrintTreeResponse* response) override {
+    return AnswerFrom(*context_.slow_pool, context, CallRecord(print_tree_), response,
+                      [this, request] { return Print(*request); });
+  }
+
  private:
   RpcStats* Method(const char* method, RpcMetrics::Kind kind) const {
     return context_.metrics->Method(absl::StrCat("ModelService/", method), kind);
@@ -178,6 +194,7 @@ class ModelService final : public Base {
   absl::StatusOr<std::unique_ptr<MessageSource<v1::FileChunk>>> OpenDownload(
       const v1::DownloadModelRequest& request) const;
   absl::StatusOr<google::protobuf::Empty> Delete(const v1::DeleteModelRequest& request) const;
+  absl::StatusOr<v1::PrintTreeResponse> Print(const v1::PrintTreeRequest& request) const;
   TableCallLimits Limits() const {
     const int64_t max_bytes = context_.info.limits().max_predict_bytes();
     return {max_bytes, kFullTables * max_bytes};
@@ -207,6 +224,7 @@ class ModelService final : public Base {
   RpcStats* const delete_;
   RpcStats* const predict_;
   RpcStats* const explain_;
+  RpcStats* const print_tree_;
   const std::shared_ptr<std::atomic<int64_t>> buffered_bytes_ =
       std::make_shared<std::atomic<int64_t>>(0);
 };
@@ -242,6 +260,39 @@ absl::StatusOr<google::protobuf::Empty> ModelService::Delete(
   LogInfo("model deleted", {{"model", request.name()}});
   context_.on_deleted();
   return google::protobuf::Empty();
+}
+
+absl::StatusOr<v1::PrintTreeResponse> ModelService::Print(
+    const v1::PrintTreeRequest& request) const {
+  Violations violations;
+  const ModelName name = ParseName<ModelName>("name", request.name(), violations);
+  CheckFieldRules(request, "", violations);
+  if (!violations.empty()) return violations.ToStatus();
+  TY_ASSIGN_OR_RETURN(const ModelStore::HeldModel model, context_.models->Open(name));
+  const auto path_of = [&model](const std::string& file) -> absl::StatusOr<std::filesystem::path> {
+    for (int i = 0; i < model.model.files_size(); ++i) {
+      if (model.model.files(i).path() == file) return model.paths[static_cast<size_t>(i)];
+    }
+    return absl::NotFoundError(absl::StrCat("the model has no file ", file));
+  };
+  if (!path_of(kTreeModelFile).ok()) {
+    return WithReason(absl::FailedPreconditionError(
+                          absl::StrCat("model '", name.model, "' is not made of trees")),
+                      "MODEL_HAS_NO_TREES");
+  }
+  const absl::StatusOr<StoredTree> stored = ReadStoredTree(path_of, request.tree());
+  if (absl::IsOutOfRange(stored.status())) {
+    violations.Add("tree", std::string(stored.status().message()));
+    return violations.ToStatus();
+  }
+  TY_RETURN_IF_ERROR(stored.status());
+  v1::PrintTreeResponse response;
+  TY_ASSIGN_OR_RETURN(*response.mutable_text(),
+                      trainyard::PrintTree(*stored, static_cast<size_t>(request.tree()),
+                                           request.format(), kMaxTreeBytes));
+  response.set_tree_count(stored->model.tree_count());
+  response.set_node_count(stored->tree.node_count());
+  return response;
 }
 
 DatasetName ModelService::DatasetOf(std::string_view field, const std::string& name,

@@ -6,53 +6,17 @@
 // score.
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
-#include <iostream>
 #include <numeric>
-#include <string>
 #include <vector>
 
-#include "core/base/file_system.h"
 #include "core/base/status.h"
-#include "core/data/table.h"
 #include "core/trees/forest.h"
 #include "core/trees/pruning.h"
 #include "core/trees/tree_predictor.h"
-#include "google/protobuf/util/json_util.h"
+#include "tests/peers/peer_io.h"
 
 namespace trainyard {
 namespace {
-
-struct Rows {
-  std::shared_ptr<const Table> table;
-  std::vector<FeatureColumn> columns;
-  std::span<const double> target;
-};
-
-absl::StatusOr<Rows> ReadRows(const std::filesystem::path& file) {
-  Rows rows;
-  TY_ASSIGN_OR_RETURN(rows.table, ReadTable(file, {}, {}, 1));
-  const int last = static_cast<int>(rows.table->schema().columns_size()) - 1;
-  for (int c = 0; c < last; ++c) {
-    rows.columns.push_back(FeatureColumn::Numeric(rows.table->numbers(c)));
-  }
-  rows.target = rows.table->numbers(last);
-  return rows;
-}
-
-template <typename Message>
-absl::Status ReadOptions(const std::filesystem::path& file, Message& message) {
-  TY_ASSIGN_OR_RETURN(const std::string json, ReadFile(file));
-  const auto status = google::protobuf::util::JsonStringToMessage(json, &message);
-  if (status.ok()) return absl::OkStatus();
-  return absl::InvalidArgumentError(file.string());
-}
-
-void PrintNumbers(const char* name, const std::vector<double>& values) {
-  std::printf("\"%s\": [", name);
-  for (size_t i = 0; i < values.size(); ++i) std::printf("%s%.17g", i > 0 ? "," : "", values[i]);
-  std::printf("]");
-}
 
 absl::Status Run(int argc, char** argv) {
   if (argc != 7) {
@@ -60,13 +24,13 @@ absl::Status Run(int argc, char** argv) {
   }
   v1::CartOptions cart;
   v1::ForestOptions options;
-  TY_RETURN_IF_ERROR(ReadOptions(argv[2], cart));
-  TY_RETURN_IF_ERROR(ReadOptions(argv[3], options));
-  TY_ASSIGN_OR_RETURN(const Rows train, ReadRows(argv[5]));
-  TY_ASSIGN_OR_RETURN(const Rows test, ReadRows(argv[6]));
+  TY_RETURN_IF_ERROR(ReadPeerOptions(argv[2], cart));
+  TY_RETURN_IF_ERROR(ReadPeerOptions(argv[3], options));
+  TY_ASSIGN_OR_RETURN(const PeerRows train, ReadPeerRows(argv[5]));
+  TY_ASSIGN_OR_RETURN(const PeerRows test, ReadPeerRows(argv[6]));
   const int class_count = std::atoi(argv[1]);
   const uint64_t seed = static_cast<uint64_t>(std::atoll(argv[4]));
-  const std::vector<int32_t> classes(train.target.begin(), train.target.end());
+  const std::vector<int32_t> classes = train.Classes();
   const TreeTarget target = class_count > 0 ? TreeTarget::Classification(classes, class_count)
                                             : TreeTarget::Regression(train.target);
   ThreadPool pool(2);
@@ -75,7 +39,7 @@ absl::Status Run(int argc, char** argv) {
   std::vector<uint32_t> rows(train.target.size());
   std::iota(rows.begin(), rows.end(), uint32_t{0});
   TY_ASSIGN_OR_RETURN(const PresortedFeatures features,
-                      PresortedFeatures::Build(train.columns, table_rows, pool, {}));
+                      PresortedFeatures::Build(train.features, table_rows, pool, {}));
   TY_ASSIGN_OR_RETURN(const Tree tree, GrowCart(features, target, {}, rows, cart, pool, {}, seed));
   const PruningPath path = CostComplexityPath(tree);
   TY_ASSIGN_OR_RETURN(
@@ -83,7 +47,7 @@ absl::Status Run(int argc, char** argv) {
       GrowForest({features, target, {}, rows}, cart, options,
                  {v1::HierarchicalShrinkageSpec::SCHEME_HIERARCHICAL, {0}}, seed, {}, pool, {}));
   std::vector<double> values(test.target.size() * static_cast<size_t>(target.outputs));
-  TreePredictor(forest.trees, TreeCombination::kMean).Predict(test.columns, 0, values);
+  TreePredictor(forest.trees, TreeCombination::kMean).Predict(test.features, 0, values);
   std::vector<double> oob;
   if (!forest.oob.empty()) oob.push_back(ScoreOob(forest.oob, target, {}, rows)[0].score);
   std::printf("{");
@@ -101,8 +65,4 @@ absl::Status Run(int argc, char** argv) {
 }  // namespace
 }  // namespace trainyard
 
-int main(int argc, char** argv) {
-  const absl::Status status = trainyard::Run(argc, argv);
-  if (!status.ok()) std::cerr << status << "\n";
-  return status.ok() ? 0 : 1;
-}
+int main(int argc, char** argv) { return trainyard::RunDriver(trainyard::Run, argc, argv); }

@@ -2,7 +2,7 @@
 core in prediction, as PredictForest of trees_benchmark.
 
     python tests/peers/forest_times.py            # friedman1, and credit with TRAINYARD_PEER_DATA
-    python tests/peers/forest_times.py predict    # prediction alone
+    python tests/peers/forest_times.py predict 100    # prediction alone, by so many trees
 """
 
 import resource
@@ -46,8 +46,8 @@ def measure_prediction(trees):
 
 
 def main():
-    if sys.argv[1:] == ["predict"]:
-        return measure_prediction(10)
+    if sys.argv[1:2] == ["predict"]:
+        return measure_prediction(int(sys.argv[2]) if len(sys.argv) > 2 else 10)
     shared = {"n_estimators": 100, "n_jobs": 2, "random_state": 1}
     credit = peer_driver.find_data("credit_card")
     if credit is not None:

@@ -1,5 +1,10 @@
 """Histogram boosting beside LightGBM and XGBoost at equal leaves, bins, rounds, learning rate, l2 and
-least sum of second derivatives in a leaf: mean loss on held-out rows over random splits."""
+least sum of second derivatives in a leaf: mean loss on held-out rows over random splits.
+
+The bins, and so the trees, of two libraries differ slightly; on tables of a few hundred rows the losses on a split then
+differ by some percent to either side. The mean of the paired differences to a peer must not be above 0 by more than 3
+of its standard errors (chance alone: once in 740 comparisons). Over 40 splits no table had a difference of more than 1.5
+standard errors above 0, to either peer."""
 
 import json
 import pathlib
@@ -126,7 +131,7 @@ def xgboost_scores(loss, rounds, leaves, x, y, test_x):
 
 class BoostingPeerTest(unittest.TestCase):
     def test_losses_are_those_of_the_peers_or_better(self):
-        print("\ndata                       loss                  ours     LightGBM XGBoost  error")
+        print("\ndata                       loss                  ours     LightGBM XGBoost  differences in errors")
         for name, loss, rounds, leaves in CASES:
             data = peer_driver.find_data(name)
             if data is None:
@@ -134,7 +139,7 @@ class BoostingPeerTest(unittest.TestCase):
             x, y = data
             stratify = y if loss in ("LOSS_LOGISTIC", "LOSS_SOFTMAX") else None
             losses = []
-            for seed in range(10):
+            for seed in range(20 if len(x) < 5000 else 10):
                 train_x, test_x, train_y, test_y = train_test_split(
                     x, y, test_size=1 / 3, random_state=seed, stratify=stratify)
                 losses.append([mean_loss(loss, test_y,
@@ -142,11 +147,14 @@ class BoostingPeerTest(unittest.TestCase):
                                for fit in (ours, lightgbm_scores, xgboost_scores)])
             losses = np.array(losses)
             mean = losses.mean(axis=0)
-            best = 1 + int(np.argmin(mean[1:]))
-            error = losses[:, best].std(ddof=1) / np.sqrt(len(losses))
-            print(f"{name:26} {loss:20} {mean[0]:9.5f} {mean[1]:9.5f} {mean[2]:8.5f} {error:8.5f}")
-            with self.subTest(data=name, loss=loss):
-                self.assertLessEqual(mean[0], mean[best] + error)
+            differences = losses[:, :1] - losses[:, 1:]
+            errors = differences.std(axis=0, ddof=1) / np.sqrt(len(losses))
+            ratios = differences.mean(axis=0) / errors
+            print(f"{name:26} {loss:20} {mean[0]:9.5f} {mean[1]:9.5f} {mean[2]:8.5f} {ratios[0]:+8.1f} "
+                  f"{ratios[1]:+8.1f}")
+            for peer, ratio in zip(("LightGBM", "XGBoost"), ratios):
+                with self.subTest(data=name, loss=loss, peer=peer):
+                    self.assertLess(ratio, 3)
 
 
 if __name__ == "__main__":

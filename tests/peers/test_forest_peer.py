@@ -18,8 +18,8 @@ from test_cart_peer import make_set
 CLASS_SETS = ("heart", "breast_cancer_recurrence", "haberman", "diabetes_pima", "german_credit",
               "ionosphere")
 NUMBER_SETS = ("diabetes_progression", "red_wine", "friedman1_200", "friedman3_200")
-SPLITS = 10
-TREES = 200
+SPLITS = 20
+TREES = 100
 
 
 def run(x, y, classes, cart, forest, seed=0, test_x=None):
@@ -63,8 +63,13 @@ class PruningPeerTest(unittest.TestCase):
 
 
 class ForestPeerTest(unittest.TestCase):
-    """Means over random divisions (a third tests): no worse than scikit-learn's by more than one
-    standard error of the mean."""
+    """Means over random divisions (a third tests). Two forests of equal quality differ on each division by
+    their random choices, haberman's by .015 in AUC with 100 trees; so the mean of the paired differences
+    must not be below 0 by more than 3 of its standard errors (chance alone: once in 740 comparisons), and
+    that error must be small. Over 60 divisions the differences with 100 trees were -.0008 +- .0020 (haberman),
+    -.0004 +- .0013 (heart), -.0003 +- .0022 (friedman1)."""
+
+    LARGEST_ERROR = 0.007
 
     def compare(self, name, kind, peer_class, max_features):
         data = peer_driver.find_data(name)
@@ -91,10 +96,12 @@ class ForestPeerTest(unittest.TestCase):
                 ours.append(r2_score(y[test], result["values"][:, 0]))
             if kind == "KIND_RANDOM_FOREST":
                 oob.append(result["oob_score"][0] - peer.oob_score_)
-        error = np.std(theirs, ddof=1) / np.sqrt(SPLITS)
-        print(f"{name} {kind}: {np.mean(ours):.4f}, scikit-learn {np.mean(theirs):.4f} "
-              f"+- {error:.4f}" + (f", oob {np.mean(oob):+.4f}" if oob else ""))
-        self.assertGreaterEqual(np.mean(ours), np.mean(theirs) - error)
+        differences = np.array(ours) - np.array(theirs)
+        error = differences.std(ddof=1) / np.sqrt(SPLITS)
+        print(f"{name} {kind}: {np.mean(ours):.4f}, scikit-learn {np.mean(theirs):.4f}, "
+              f"difference {differences.mean():+.4f} +- {error:.4f}" + (f", oob {np.mean(oob):+.4f}" if oob else ""))
+        self.assertGreater(differences.mean(), -3 * error)
+        self.assertLess(error, self.LARGEST_ERROR)
         if oob:
             self.assertLess(abs(np.mean(oob)), 0.02)
 

@@ -70,8 +70,10 @@ def peer_lambda(x, y, classes, leaves, seed):
 
 
 def measure(x, y, classes, leaves, splits):
-    """Mean quality over the splits: plain and shrunk, ours and the peer's."""
+    """Mean quality over the splits: plain and shrunk, ours and the peer's; and the standard error that
+    the choice among equal splits leaves in the difference of two plain means."""
     quality = []
+    ties = []
     for seed in range(splits):
         train_x, test_x, train_y, test_y = train_test_split(
             x, y, test_size=1 / 3, random_state=seed, stratify=y if classes else None)
@@ -87,10 +89,12 @@ def measure(x, y, classes, leaves, splits):
         lam = peer_lambda(train_x, train_y, classes, leaves, seed)
         score = (lambda p: roc_auc_score(test_y, p[:, 1])) if classes else (
             lambda p: r2_score(test_y, p[:, 0]))
+        plain = [score(peer_values(p, classes, 0, test_x)) for p in peers]
+        ties.append(np.var(plain, ddof=1) if len(plain) > 1 else 0)
         quality.append([score(ours["plain"]), score(ours["shrunk"]),
-                        np.mean([score(peer_values(p, classes, 0, test_x)) for p in peers]),
+                        np.mean(plain),
                         np.mean([score(peer_values(p, classes, lam, test_x)) for p in peers])])
-    return np.mean(quality, axis=0)
+    return *np.mean(quality, axis=0), np.sqrt(2 * np.mean(ties) / splits)
 
 
 class ShrinkageQualityTest(unittest.TestCase):
@@ -104,15 +108,17 @@ class ShrinkageQualityTest(unittest.TestCase):
             splits = 5 if len(data[0]) > 10_000 else 10
             for leaves, figures in zip((30, 0), published):
                 with self.subTest(data=name, leaves=leaves or "full"):
-                    plain, shrunk, peer_plain, peer_shrunk = measure(*data, classes, leaves, splits)
+                    plain, shrunk, peer_plain, peer_shrunk, tie_error = measure(*data, classes, leaves,
+                                                                                splits)
                     print(f"{name:26} {leaves or 'full':>6}"
                           f"  {plain:11.3f} {peer_plain:5.3f} {figures[0]:10.3f}"
                           f"  {shrunk:12.3f} {peer_shrunk:5.3f} {figures[1]:10.3f}")
                     self.assertAlmostEqual(plain, peer_plain, delta=0.02)
                     self.assertAlmostEqual(shrunk, peer_shrunk, delta=0.02)
-                    # Plain full trees vary most between draws of splits and ties.
+                    # Equal splits, of which full trees have many, are decided at random there: the figure of
+                    # a plain tree has an error of its own, from one draw of ties on each split.
                     self.assertAlmostEqual(shrunk, figures[1], delta=0.02)
-                    self.assertAlmostEqual(plain, figures[0], delta=0.04)
+                    self.assertAlmostEqual(plain, figures[0], delta=max(0.02, 3 * tie_error))
 
 
 if __name__ == "__main__":

@@ -5,12 +5,12 @@
 // for every row of TEST.csv, the values of the shrunk and of the plain tree.
 #include <unistd.h>
 
+#include <cstdio>
 #include <filesystem>
 #include <iostream>
 #include <string>
 
 #include "core/algorithms/hierarchical_shrinkage/hierarchical_shrinkage.h"
-#include "core/base/file_system.h"
 #include "core/base/status.h"
 #include "core/data/table.h"
 #include "core/trees/tree_model_files.h"
@@ -19,6 +19,7 @@
 #include "core/trees/tree_proto.h"
 #include "google/protobuf/util/json_util.h"
 #include "proto/schema/field_rules.h"
+#include "tests/peers/peer_io.h"
 
 namespace trainyard {
 namespace {
@@ -48,16 +49,6 @@ class QuietContext final : public TrainingContext {
   std::filesystem::path folder_;
 };
 
-std::string JsonNumbers(const std::vector<double>& values) {
-  std::string text = "[";
-  for (const double value : values) {
-    char number[40];
-    std::snprintf(number, sizeof(number), "%s%.17g", text.size() > 1 ? "," : "", value);
-    text += number;
-  }
-  return text + "]";
-}
-
 // Predictions for every row of the file, [row][prediction].
 absl::StatusOr<std::vector<double>> PredictFile(const TreeEnsemble& ensemble,
                                                 const v1::TreeModel& model,
@@ -78,12 +69,9 @@ absl::StatusOr<std::vector<double>> PredictFile(const TreeEnsemble& ensemble,
 absl::Status Run(int argc, char** argv) {
   if (argc < 3) return absl::InvalidArgumentError("usage: TRAIN.csv SPEC.json [TEST.csv]");
   TY_ASSIGN_OR_RETURN(const std::shared_ptr<const Table> table, ReadTable(argv[1], {}, {}, 1));
-  TY_ASSIGN_OR_RETURN(const std::string json, ReadFile(argv[2]));
   v1::TrainingSpec spec;
   v1::HierarchicalShrinkageSpec& own = *spec.mutable_hierarchical_shrinkage();
-  if (!google::protobuf::util::JsonStringToMessage(json, &own).ok()) {
-    return absl::InvalidArgumentError("SPEC.json is no HierarchicalShrinkageSpec");
-  }
+  TY_RETURN_IF_ERROR(ReadPeerOptions(argv[2], own));
   own.mutable_input()->set_dataset(kDataset);
   own.mutable_input()->mutable_split()->set_test_fraction(0);
   FillDefaults(spec);
@@ -105,22 +93,24 @@ absl::Status Run(int argc, char** argv) {
            .ok()) {
     return absl::InternalError("the report cannot be printed");
   }
-  std::cout << "{\"report\": " << report << ", \"tree\": " << TreeToJson(ensemble.trees[0], {});
+  std::printf("{\"report\": %s, \"tree\": %s", report.c_str(),
+              TreeToJson(ensemble.trees[0], {})->c_str());
   if (argc > 3) {
-    TY_ASSIGN_OR_RETURN(const std::vector<double> shrunk, PredictFile(ensemble, stored.model, argv[3]));
+    TY_ASSIGN_OR_RETURN(const std::vector<double> shrunk,
+                        PredictFile(ensemble, stored.model, argv[3]));
     for (Tree& tree : ensemble.trees) tree.value = tree.mean;
-    TY_ASSIGN_OR_RETURN(const std::vector<double> plain, PredictFile(ensemble, stored.model, argv[3]));
-    std::cout << ", \"shrunk\": " << JsonNumbers(shrunk) << ", \"plain\": " << JsonNumbers(plain);
+    TY_ASSIGN_OR_RETURN(const std::vector<double> plain,
+                        PredictFile(ensemble, stored.model, argv[3]));
+    std::printf(", ");
+    PrintNumbers("shrunk", shrunk);
+    std::printf(", ");
+    PrintNumbers("plain", plain);
   }
-  std::cout << "}\n";
+  std::printf("}\n");
   return absl::OkStatus();
 }
 
 }  // namespace
 }  // namespace trainyard
 
-int main(int argc, char** argv) {
-  const absl::Status status = trainyard::Run(argc, argv);
-  if (!status.ok()) std::cerr << status << "\n";
-  return status.ok() ? 0 : 1;
-}
+int main(int argc, char** argv) { return trainyard::RunDriver(trainyard::Run, argc, argv); }

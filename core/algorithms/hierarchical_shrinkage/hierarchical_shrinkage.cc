@@ -66,7 +66,7 @@ class HierarchicalShrinkage final : public Algorithm {
   absl::StatusOr<std::unique_ptr<Predictor>> LoadPredictor(
       const v1::ModelManifest&, const std::filesystem::path& model_folder) const override {
     TY_ASSIGN_OR_RETURN(StoredTrees stored, ReadTreeModel(model_folder));
-    return MakeTreeModelPredictor(stored.model, std::move(stored.ensemble));
+    return MakeTreeModelPredictor(stored.model, stored.ensemble);
   }
 };
 

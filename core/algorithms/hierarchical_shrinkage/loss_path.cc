@@ -18,7 +18,7 @@ constexpr size_t kMostScores = size_t{1} << 25;
 
 // A tree ready to be walked, with the values of its nodes for every strength.
 struct ShrunkTree {
-  PredictionTree walk;
+  std::optional<PredictionTree> walk;
   std::vector<double> path;  // [node][strength][output]
 };
 
@@ -87,31 +87,32 @@ class PathScorer {
 
   // The trees in their order, for every row.
   void AddTrees(size_t first, size_t count) {
-    std::vector<std::optional<ShrunkTree>> shrunk(count);
+    if (shrunk_.size() < count) shrunk_.resize(count);
     pool_.Run(static_cast<int64_t>(count), [&](int64_t i, int) {
       if (stop_.Ask()) return;
       const Tree& tree = ensemble_.trees[first + static_cast<size_t>(i)];
-      shrunk[static_cast<size_t>(i)] =
-          ShrunkTree{PredictionTree(tree, columns_), ShrinkagePath(tree, scheme_, lambdas_)};
+      ShrunkTree& shrunk = shrunk_[static_cast<size_t>(i)];
+      shrunk.walk.emplace(tree, columns_);
+      ShrinkagePath(tree, scheme_, lambdas_, shrunk.path);
     });
     if (stop_.stopped()) return;
     pool_.Run(static_cast<int64_t>(tasks_.size()), [&](int64_t i, int) {
       std::vector<int32_t> leaves(kRowsPerTask);
       for (size_t t = 0; t < count && !stop_.Ask(); ++t) {
-        AddTree(*shrunk[t], ensemble_.OutputOf(static_cast<int>(first + t)),
+        AddTree(shrunk_[t], ensemble_.OutputOf(static_cast<int>(first + t)),
                 tasks_[static_cast<size_t>(i)], leaves);
       }
     });
   }
 
   void AddTree(const ShrunkTree& tree, int output, const Task& task, std::span<int32_t> leaves) {
-    tree.walk.FindLeaves(task.block, leaves.data());
-    const size_t own = tree.walk.outputs();
+    tree.walk->FindLeaves(task.block, leaves.data());
+    const size_t own = tree.walk->outputs();
     const size_t strengths = lambdas_.size();
     double* to = scores_.data() + task.begin * strengths * width_ + static_cast<size_t>(output);
     for (size_t i = 0; i < task.count; ++i) {
       const double* from =
-          tree.path.data() + static_cast<size_t>(tree.walk.NodeOf(leaves[i])) * strengths * own;
+          tree.path.data() + static_cast<size_t>(tree.walk->NodeOf(leaves[i])) * strengths * own;
       for (size_t j = 0; j < strengths; ++j, to += width_, from += own) {
         for (size_t k = 0; k < own; ++k) to[k] += from[k];
       }
@@ -160,7 +161,8 @@ class PathScorer {
   const size_t width_;
   std::vector<int64_t> table_rows_;
   std::vector<Task> tasks_;
-  std::vector<double> scores_;  // [row][strength][output]
+  std::vector<ShrunkTree> shrunk_;  // of the batch at hand
+  std::vector<double> scores_;      // [row][strength][output]
 };
 
 }  // namespace

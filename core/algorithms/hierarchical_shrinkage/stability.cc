@@ -59,7 +59,8 @@ absl::Status Observe(const TreeEnsemble& ensemble, const ExplainedRows& rows, Th
                      StopToken& stop, Observations& observations) {
   const size_t features = rows.columns.size();
   const size_t count = static_cast<size_t>(rows.count);
-  const PathShap shap(ensemble, static_cast<int>(features));
+  const PathShap shap(ensemble, static_cast<int>(features), stop);
+  if (stop.stopped()) return stop.status();
   const size_t outputs = static_cast<size_t>(shap.outputs());
   std::vector<double> values(count * outputs * features);
   TY_RETURN_IF_ERROR(shap.Explain(rows.columns, 0, rows.count, pool, stop, values));

@@ -77,7 +77,9 @@ class Trainer {
     TY_ASSIGN_OR_RETURN(const std::unique_ptr<BaseLearner> learner, MakeLearner());
     const v1::TreeModel model = Describe(learner->Shape());
     std::vector<int32_t> fold_of;
-    if (CrossValidates(spec_)) fold_of = Folds();
+    if (CrossValidates(spec_)) {
+      TY_ASSIGN_OR_RETURN(fold_of, Folds());
+    }
     TY_RETURN_IF_ERROR(LoadCheckpoint(model));
     report().set_task(spec_.task());
     StrengthSelector selector(spec_, input_, *learner, keeper_, progress_, context_, report());
@@ -152,12 +154,13 @@ class Trainer {
     return absl::OkStatus();
   }
 
-  std::vector<int32_t> Folds() const {
+  absl::StatusOr<std::vector<int32_t>> Folds() const {
     const std::vector<int64_t>& rows = data_.split.train;
     const bool grouped = spec_.input().split().method() == v1::SplitOptions::METHOD_GROUPED;
-    return AssignFolds(rows, data_.ClassesOf(rows),
+    return AssignFolds(rows.size(), data_.ClassesOf(rows),
                        grouped ? data_.GroupsOf(rows) : std::vector<int64_t>(), spec_.folds(),
-                       static_cast<uint64_t>(spec_.seed()));
+                       static_cast<uint64_t>(spec_.seed()),
+                       [this] { return context_.CheckCancelled(); });
   }
 
   // A checkpoint is of use where everything that losses and trees depend on is the same.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <utility>
 
 #include "core/trees/explain/path_plan.h"
 #include "core/trees/explain/path_shap.h"
@@ -21,38 +22,41 @@ uint64_t GroupMask(int64_t group, int64_t count) {
 
 }  // namespace
 
-// One row's walks through the trees; its stack and sums are used again from tree to tree.
+// Some rows' ways through the trees; what it needs is used again from tree to tree.
 class InterventionalShap::Walk {
  public:
   Walk(const InterventionalShap& shap, StopToken& stop)
       : shap_(shap),
         stop_(stop),
-        values_(shap.used_.size()),
-        roles_(shap.used_.size(), Role::kBoth),
-        phi_(shap.used_.size() * static_cast<size_t>(shap.outputs_)) {}
+        columns_(shap.used_.size()),
+        outputs_all_(static_cast<size_t>(shap.outputs_)),
+        roles_(columns_, Role::kBoth) {}
 
-  // phi of one row, [output][feature]. False when asked to stop.
-  bool Run(std::span<const FeatureColumn> features, int64_t row, double* out) {
-    for (size_t c = 0; c < values_.size(); ++c) {
-      values_[c] = ValueAt(features[static_cast<size_t>(shap_.used_[c])], row);
+  // phi of rows [begin, begin + count), [row][output][feature]; unfinished when asked to stop.
+  void Run(std::span<const FeatureColumn> features, int64_t begin, int64_t count, double* out) {
+    const size_t rows = static_cast<size_t>(count);
+    block_values_.clear();
+    for (int64_t row = begin; row < begin + count; ++row) {
+      for (const int32_t feature : shap_.used_) {
+        block_values_.push_back(ValueAt(features[static_cast<size_t>(feature)], row));
+      }
     }
-    std::fill(phi_.begin(), phi_.end(), 0.0);
+    block_phi_.assign(rows * columns_ * outputs_all_, 0.0);
     const int64_t groups = (shap_.background_count_ + kGroup - 1) / kGroup;
     for (const Plan& plan : shap_.plans_) {
-      for (int64_t group = 0; group < groups; ++group) {
-        if (!WalkTree(plan, group)) return false;
+      for (size_t row = 0; row < rows; ++row) {
+        values_ = block_values_.data() + row * columns_;
+        phi_ = block_phi_.data() + row * columns_ * outputs_all_;
+        if (plan.tables.has_value()) {
+          if (!AddTables(plan)) return;
+          continue;
+        }
+        for (int64_t group = 0; group < groups; ++group) {
+          if (!WalkTree(plan, group)) return;
+        }
       }
     }
-    const size_t width = static_cast<size_t>(shap_.feature_count_);
-    std::fill_n(out, width * static_cast<size_t>(shap_.outputs_), 0.0);
-    const double scale = shap_.scale_ / static_cast<double>(shap_.background_count_);
-    for (size_t c = 0; c < values_.size(); ++c) {
-      for (size_t k = 0; k < static_cast<size_t>(shap_.outputs_); ++k) {
-        out[k * width + static_cast<size_t>(shap_.used_[c])] =
-            scale * phi_[c * static_cast<size_t>(shap_.outputs_) + k];
-      }
-    }
-    return true;
+    Write(rows, out);
   }
 
  private:
@@ -72,6 +76,20 @@ class InterventionalShap::Walk {
   // Sums over the leaves below a frame, for a feature taken from the row and from the background.
   double* SumsOf(size_t depth) { return sums_.data() + depth * 2 * outputs_; }
 
+  void Write(size_t rows, double* out) const {
+    const size_t width = static_cast<size_t>(shap_.feature_count_);
+    std::fill_n(out, rows * width * outputs_all_, 0.0);
+    const double scale = shap_.scale_ / static_cast<double>(shap_.background_count_);
+    const double* phi = block_phi_.data();
+    for (size_t row = 0; row < rows; ++row, out += width * outputs_all_) {
+      for (size_t c = 0; c < columns_; ++c) {
+        for (size_t k = 0; k < outputs_all_; ++k) {
+          out[k * width + static_cast<size_t>(shap_.used_[c])] = scale * *phi++;
+        }
+      }
+    }
+  }
+
   // Goes to a node: of a leaf its share goes to the frame on top at once, and nothing is pushed.
   bool Visit(const Plan& plan, int32_t node, int32_t from_row, int32_t from_background,
              uint64_t background, Role taken, int32_t column) {
@@ -83,6 +101,35 @@ class InterventionalShap::Walk {
     frames_.push_back({node, from_row, from_background, background, 0, taken, column});
     if (sums_.size() < frames_.size() * 2 * outputs_) sums_.resize(frames_.size() * 4 * outputs_);
     std::fill_n(SumsOf(frames_.size() - 1), 2 * outputs_, 0.0);
+    return true;
+  }
+
+  // Adds up what every leaf adds by the features that fail for the row.
+  bool AddTables(const Plan& plan) {
+    const LeafTables& tables = *plan.tables;
+    steps_ += static_cast<int64_t>(plan.nodes.size());
+    if (steps_ >= kStepsPerQuestion) {
+      steps_ = 0;
+      if (stop_.Ask()) return false;
+    }
+    failed_.resize(std::max(failed_.size(), plan.nodes.size()));
+    tables.FindFailed(
+        [&](int32_t number) {
+          const Node& node = plan.nodes[static_cast<size_t>(number)];
+          return shap_.GoesLeft(node, values_[static_cast<size_t>(node.column)]);
+        },
+        failed_);
+    const size_t outputs = static_cast<size_t>(plan.outputs);
+    for (const LeafTables::Leaf& leaf : tables.leaves()) {
+      const size_t node = static_cast<size_t>(leaf.node);
+      const int32_t* const columns = tables.ColumnsOf(leaf);
+      const double* const shares = tables.SharesOf(leaf, failed_[node]);
+      const double* const value = plan.values.data() + node * outputs;
+      for (uint32_t j = 0; j < leaf.features; ++j) {
+        double* const phi = PhiOf(plan, columns[j]);
+        for (size_t k = 0; k < outputs; ++k) phi[k] += shares[j] * value[k];
+      }
+    }
     return true;
   }
 
@@ -155,9 +202,8 @@ class InterventionalShap::Walk {
     const double rows = std::popcount(background);
     const double* value = plan.values.data() + static_cast<size_t>(node) * outputs_;
     double* sums = SumsOf(frames_.size() - 1);
-    const double row_weight = a > 0 ? rows * shap_.weights_[a * shap_.weight_stride_ + c] : 0;
-    const double background_weight =
-        c > 0 ? rows * shap_.weights_[c * shap_.weight_stride_ + a] : 0;
+    const double row_weight = rows * shap_.weights_(a, c);
+    const double background_weight = rows * shap_.weights_(c, a);
     for (size_t k = 0; k < outputs_; ++k) {
       sums[2 * k] += row_weight * value[k];
       sums[2 * k + 1] += background_weight * value[k];
@@ -170,8 +216,7 @@ class InterventionalShap::Walk {
 
   // Contributions to a feature, from the tree's first output.
   double* PhiOf(const Plan& plan, int32_t column) {
-    return phi_.data() + static_cast<size_t>(column) * static_cast<size_t>(shap_.outputs_) +
-           plan.first_output;
+    return phi_ + static_cast<size_t>(column) * outputs_all_ + plan.first_output;
   }
 
   // Leaves a frame: its sums go to the feature that it was reached by, and to the frame above.
@@ -193,18 +238,23 @@ class InterventionalShap::Walk {
 
   const InterventionalShap& shap_;
   StopToken& stop_;
-  std::vector<double> values_;  // of the row, by used feature
-  std::vector<Role> roles_;     // likewise
-  std::vector<double> phi_;     // [used feature][output]
+  const size_t columns_;
+  const size_t outputs_all_;          // of the ensemble
+  std::vector<double> block_values_;  // [row][used feature]
+  std::vector<double> block_phi_;     // [row][used feature][output]
+  const double* values_ = nullptr;    // of the present row
+  double* phi_ = nullptr;             // likewise
+  std::vector<Role> roles_;           // by used feature
   std::vector<Frame> frames_;
   std::vector<double> sums_;
-  size_t outputs_ = 1;  // of the present tree
+  std::vector<uint32_t> failed_;  // by node of the present tree
+  size_t outputs_ = 1;            // of the present tree
   int64_t steps_ = kStepsPerQuestion;
 };
 
 InterventionalShap::InterventionalShap(const TreeEnsemble& ensemble, int feature_count,
                                        std::span<const FeatureColumn> background, int64_t begin,
-                                       int64_t count)
+                                       int64_t count, int64_t rows, StopToken& stop)
     : feature_count_(feature_count),
       outputs_(ensemble.outputs),
       scale_(CombinationScale(ensemble)),
@@ -213,20 +263,14 @@ InterventionalShap::InterventionalShap(const TreeEnsemble& ensemble, int feature
       base_(static_cast<size_t>(ensemble.outputs), 0.0) {
   int most = 0;
   for (size_t t = 0; t < ensemble.trees.size(); ++t) {
+    if (stop.Ask()) return;
     most = std::max(most, MaxPathFeatures(ensemble.trees[t]));
     plans_.push_back(MakePlan(ensemble.trees[t], ensemble.OutputOf(static_cast<int>(t))));
   }
-  weight_stride_ = static_cast<size_t>(most) + 1;
-  weights_.resize(weight_stride_ * weight_stride_);
-  // Beta(a, c + 1): B(a, 1) = 1 / a and B(a, c + 1) = B(a, c) c / (a + c).
-  for (size_t a = 1; a < weight_stride_; ++a) {
-    double weight = 1 / static_cast<double>(a);
-    for (size_t c = 0; a + c < weight_stride_; ++c) {
-      if (c > 0) weight *= static_cast<double>(c) / static_cast<double>(a + c);
-      weights_[a * weight_stride_ + c] = weight;
-    }
-  }
-  AddBackground(background, begin, count);
+  weights_ = ShapWeights(static_cast<size_t>(most));
+  AddBackground(background, begin, count, stop);
+  if (stop.stopped()) return;
+  AddTables(ensemble, rows, stop);
   for (size_t k = 0; k < base_.size(); ++k) {
     base_[k] = base_[k] * scale_ + (ensemble.base.empty() ? 0 : ensemble.base[k]);
   }
@@ -254,13 +298,13 @@ InterventionalShap::Plan InterventionalShap::MakePlan(const Tree& tree, int firs
 
 // Sides of the background rows at all nodes, and the leaves that they reach.
 void InterventionalShap::AddBackground(std::span<const FeatureColumn> background, int64_t begin,
-                                       int64_t count) {
+                                       int64_t count, StopToken& stop) {
   const int64_t groups = (count + kGroup - 1) / kGroup;
   for (Plan& plan : plans_) {
     plan.goes_left.assign(static_cast<size_t>(groups) * plan.nodes.size(), 0);
   }
   std::vector<double> values(used_.size());
-  for (int64_t row = 0; row < count; ++row) {
+  for (int64_t row = 0; row < count && !stop.Ask(); ++row) {
     for (size_t c = 0; c < used_.size(); ++c) {
       values[c] = ValueAt(background[static_cast<size_t>(used_[c])], begin + row);
     }
@@ -287,6 +331,26 @@ void InterventionalShap::AddBackground(std::span<const FeatureColumn> background
   }
 }
 
+void InterventionalShap::AddTables(const TreeEnsemble& ensemble, int64_t rows, StopToken& stop) {
+  // What walks take per leaf and background row, and tables per leaf, in steps of Fill; measured.
+  constexpr double kWalkSteps = 1.25;
+  constexpr double kTableSteps = 18;
+  const double saved_per_leaf = static_cast<double>(rows) *
+                                (kWalkSteps * static_cast<double>(background_count_) - kTableSteps);
+  size_t room = size_t{16} << 20;
+  for (size_t t = 0; t < plans_.size() && saved_per_leaf > 0 && !stop.Ask(); ++t) {
+    LeafTables tables(ensemble.trees[t], used_);
+    const double saved = saved_per_leaf * static_cast<double>(tables.leaves().size());
+    if (!tables.possible() || tables.size() > room || tables.Work(background_count_) > saved) {
+      continue;
+    }
+    room -= tables.size();
+    tables.Fill(plans_[t].goes_left, background_count_, weights_, stop);
+    plans_[t].tables = std::move(tables);
+    std::vector<uint64_t>().swap(plans_[t].goes_left);
+  }
+}
+
 bool InterventionalShap::GoesLeft(const Node& node, double value) const {
   if (std::isnan(value)) return node.missing_left;
   if (node.level_set < 0) return value <= node.threshold;
@@ -296,16 +360,17 @@ bool InterventionalShap::GoesLeft(const Node& node, double value) const {
 absl::Status InterventionalShap::Explain(std::span<const FeatureColumn> features, int64_t begin,
                                          int64_t count, ThreadPool& pool, StopToken& stop,
                                          std::span<double> values) const {
-  constexpr int64_t kTaskRows = 8;
+  // Tables are read for as many rows as leave work for all threads.
+  constexpr int64_t kMostTaskRows = 64;
+  const int64_t task_rows =
+      std::clamp<int64_t>((count + pool.threads() - 1) / pool.threads(), 1, kMostTaskRows);
   const size_t width = static_cast<size_t>(outputs_) * static_cast<size_t>(feature_count_);
-  pool.Run((count + kTaskRows - 1) / kTaskRows, [&](int64_t task, int) {
-    Walk walk(*this, stop);
-    const int64_t end = std::min(count, (task + 1) * kTaskRows);
-    for (int64_t row = task * kTaskRows; row < end && !stop.stopped(); ++row) {
-      if (!walk.Run(features, begin + row, values.data() + static_cast<size_t>(row) * width)) {
-        return;
-      }
-    }
+  pool.Run((count + task_rows - 1) / task_rows, [&](int64_t task, int) {
+    if (stop.stopped()) return;
+    const int64_t first = task * task_rows;
+    Walk(*this, stop)
+        .Run(features, begin + first, std::min(task_rows, count - first),
+             values.data() + static_cast<size_t>(first) * width);
   });
   return stop.status();
 }

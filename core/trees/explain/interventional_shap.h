@@ -2,12 +2,15 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "core/trees/ensemble.h"
+#include "core/trees/explain/leaf_tables.h"
 #include "core/trees/explain/row_lanes.h"
+#include "core/trees/explain/shap_weights.h"
 #include "core/trees/stop_token.h"
 #include "core/trees/thread_pool.h"
 
@@ -21,17 +24,21 @@ namespace trainyard {
 class InterventionalShap {
  public:
   // The background is rows [begin, begin + count) of `background`, count >= 1; it is read here
-  // only. Memory: one bit per inner node and background row.
+  // only. `rows` says about how many rows will be explained: where it pays, tables are made of
+  // trees whose paths have few features (LeafTables), at most 128 MiB of them. Memory else: one bit
+  // per inner node and background row. Not to be used when `stop` is set.
   InterventionalShap(const TreeEnsemble& ensemble, int feature_count,
-                     std::span<const FeatureColumn> background, int64_t begin, int64_t count);
+                     std::span<const FeatureColumn> background, int64_t begin, int64_t count,
+                     int64_t rows, StopToken& stop);
 
   int feature_count() const { return feature_count_; }
   int outputs() const { return outputs_; }
   // Mean raw score of the background rows, one per output.
   std::span<const double> base() const { return base_; }
 
-  // As PathShap::Explain. Each row walks each tree once for 64 background rows together, parting
-  // where they part: at most the steps of one walk per pair of rows, mostly far fewer.
+  // As PathShap::Explain. With tables a row costs O(nodes + sum over leaves of the features above).
+  // Without, each row walks each tree once for 64 background rows together, parting where they
+  // part: at most the steps of one walk per pair of rows, mostly far fewer.
   absl::Status Explain(std::span<const FeatureColumn> features, int64_t begin, int64_t count,
                        ThreadPool& pool, StopToken& stop, std::span<double> values) const;
 
@@ -50,11 +57,15 @@ class InterventionalShap {
     std::vector<Node> nodes;          // numbered as in the tree
     std::vector<double> values;       // [node][output]
     std::vector<uint64_t> goes_left;  // [group of 64 background rows][node]
+    std::optional<LeafTables> tables;
   };
   class Walk;
 
   Plan MakePlan(const Tree& tree, int first_output);
-  void AddBackground(std::span<const FeatureColumn> background, int64_t begin, int64_t count);
+  void AddBackground(std::span<const FeatureColumn> background, int64_t begin, int64_t count,
+                     StopToken& stop);
+  // Makes the tables that pay for themselves within `rows` explained rows.
+  void AddTables(const TreeEnsemble& ensemble, int64_t rows, StopToken& stop);
   bool GoesLeft(const Node& node, double value) const;
 
   int feature_count_;
@@ -65,9 +76,7 @@ class InterventionalShap {
   LevelSets level_sets_;
   std::vector<Plan> plans_;
   std::vector<double> base_;
-  // (a-1)! c! / (a+c)! at [a][c] for a >= 1, up to the largest number of features on a path.
-  size_t weight_stride_ = 1;
-  std::vector<double> weights_;
+  ShapWeights weights_;  // up to the largest number of features on a path
 };
 
 }  // namespace trainyard

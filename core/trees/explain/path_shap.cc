@@ -47,13 +47,13 @@ double CombinationScale(const TreeEnsemble& ensemble) {
   return mean ? 1.0 / static_cast<double>(ensemble.trees.size()) : 1.0;
 }
 
-PathShap::PathShap(const TreeEnsemble& ensemble, int feature_count)
+PathShap::PathShap(const TreeEnsemble& ensemble, int feature_count, StopToken& stop)
     : feature_count_(feature_count),
       outputs_(ensemble.outputs),
       scale_(CombinationScale(ensemble)),
       used_(UsedFeatures(ensemble)),
       base_(static_cast<size_t>(ensemble.outputs), 0.0) {
-  for (size_t t = 0; t < ensemble.trees.size(); ++t) {
+  for (size_t t = 0; t < ensemble.trees.size() && !stop.Ask(); ++t) {
     plans_.push_back(
         MakePathPlan(ensemble.trees[t], used_, ensemble.OutputOf(static_cast<int>(t))));
     const PathPlan& plan = plans_.back();

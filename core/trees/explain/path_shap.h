@@ -23,8 +23,8 @@ namespace trainyard {
 class PathShap {
  public:
   // The trees are valid and split on features below `feature_count`. O(nodes * G), where 2 G is the
-  // largest number of distinct features on a path (rounded up).
-  PathShap(const TreeEnsemble& ensemble, int feature_count);
+  // largest number of distinct features on a path (rounded up). Not to be used when `stop` is set.
+  PathShap(const TreeEnsemble& ensemble, int feature_count, StopToken& stop);
 
   int feature_count() const { return feature_count_; }
   int outputs() const { return outputs_; }

@@ -202,9 +202,9 @@ class InteractionPass {
 
 }  // namespace
 
-ShapInteractions::ShapInteractions(const TreeEnsemble& ensemble, int feature_count)
-    : shap_(ensemble, feature_count) {
-  for (size_t t = 0; t < shap_.plans().size(); ++t) {
+ShapInteractions::ShapInteractions(const TreeEnsemble& ensemble, int feature_count, StopToken& stop)
+    : shap_(ensemble, feature_count, stop) {
+  for (size_t t = 0; t < shap_.plans().size() && !stop.Ask(); ++t) {
     const PathPlan& plan = shap_.plans()[t];
     std::vector<int32_t> columns;
     for (const PathNode& node : plan.nodes) columns.push_back(node.column);

@@ -17,7 +17,7 @@ namespace trainyard {
 class ShapInteractions {
  public:
   // As PathShap, and for each feature the list of the nodes on paths with it.
-  ShapInteractions(const TreeEnsemble& ensemble, int feature_count);
+  ShapInteractions(const TreeEnsemble& ensemble, int feature_count, StopToken& stop);
 
   const PathShap& shap() const { return shap_; }
 

@@ -2,54 +2,24 @@
 // bins, beside a floor that does only the memory traffic of the histograms.
 #include <benchmark/benchmark.h>
 
-#include <cmath>
-#include <numbers>
 #include <numeric>
-#include <random>
 #include <vector>
 
 #include "core/trees/boosting/boosting.h"
 #include "core/trees/boosting/boosting_path.h"
 #include "core/trees/boosting/histogram.h"
+#include "tests/benchmarks/trees/friedman1.h"
 
 namespace trainyard {
 namespace {
 
-constexpr size_t kRows = 100'000;
-constexpr size_t kFeatures = 20;
+constexpr size_t kRows = Friedman1::kRows;
+constexpr size_t kFeatures = Friedman1::kFeatures;
 
-// y = 10 sin(pi x0 x1) + 20 (x2 - 0.5)^2 + 10 x3 + 5 x4 + N(0, 1), x uniform and rounded to float.
-struct Friedman1 {
-  std::vector<std::vector<double>> x;
-  std::vector<double> y;
-  std::vector<int32_t> above;  // whether y is above 14.4, its median
-  std::vector<FeatureColumn> columns;
-  std::vector<int64_t> table_rows;
-  std::vector<uint32_t> rows;
-
-  Friedman1() : x(kFeatures, std::vector<double>(kRows)), y(kRows), table_rows(kRows), rows(kRows) {
-    std::mt19937_64 random(1);
-    std::uniform_real_distribution<float> uniform(0, 1);
-    std::normal_distribution<double> noise(0, 1);
-    for (size_t i = 0; i < kRows; ++i) {
-      for (size_t f = 0; f < kFeatures; ++f) x[f][i] = static_cast<double>(uniform(random));
-      y[i] = 10 * std::sin(std::numbers::pi * x[0][i] * x[1][i]) +
-             20 * (x[2][i] - 0.5) * (x[2][i] - 0.5) + 10 * x[3][i] + 5 * x[4][i] + noise(random);
-    }
-    for (const double value : y) above.push_back(value > 14.4 ? 1 : 0);
-    for (const std::vector<double>& column : x) columns.push_back(FeatureColumn::Numeric(column));
-    std::iota(table_rows.begin(), table_rows.end(), int64_t{0});
-    std::iota(rows.begin(), rows.end(), uint32_t{0});
-  }
-
-  static const Friedman1& Get() {
-    static const auto* const data = new Friedman1();
-    return *data;
-  }
-  BinnedFeatures Bin(ThreadPool& pool) const {
-    return *BinnedFeatures::Build(columns, table_rows, {}, pool, {});
-  }
-};
+BinnedFeatures Bin(ThreadPool& pool) {
+  const Friedman1& data = Friedman1::Get();
+  return *BinnedFeatures::Build(data.columns, data.table_rows, {}, pool, {});
+}
 
 v1::BoostingOptions Options(v1::BoostingOptions::Loss loss) {
   v1::BoostingOptions options;
@@ -80,9 +50,8 @@ BoostingResult Boost(const BinnedFeatures& features, v1::BoostingOptions::Loss l
 void Boosting(benchmark::State& state) {
   ThreadPool pool(static_cast<int>(state.range(0)));
   const auto loss = static_cast<v1::BoostingOptions::Loss>(state.range(1));
-  const Friedman1& data = Friedman1::Get();
   for (auto _ : state) {
-    const BinnedFeatures features = data.Bin(pool);
+    const BinnedFeatures features = Bin(pool);
     state.counters["loss"] = Boost(features, loss, pool).rounds.back().training_loss;
   }
   state.SetLabel(v1::BoostingOptions::Loss_Name(loss));
@@ -99,8 +68,7 @@ BENCHMARK(Boosting)
 
 void Binning(benchmark::State& state) {
   ThreadPool pool(static_cast<int>(state.range(0)));
-  const Friedman1& data = Friedman1::Get();
-  for (auto _ : state) benchmark::DoNotOptimize(data.Bin(pool));
+  for (auto _ : state) benchmark::DoNotOptimize(Bin(pool));
 }
 BENCHMARK(Binning)
     ->ArgName("threads")
@@ -114,7 +82,7 @@ BENCHMARK(Binning)
 // for each root, then the rows of the smaller child of every split but the last. Read in order.
 void BoostingFloor(benchmark::State& state) {
   ThreadPool pool(2);
-  const BinnedFeatures features = Friedman1::Get().Bin(pool);
+  const BinnedFeatures features = Bin(pool);
   const BoostingResult result = Boost(features, v1::BoostingOptions::LOSS_SQUARED_ERROR, pool);
   int64_t rows = 0;
   for (const Tree& tree : result.ensemble.trees) {
@@ -146,7 +114,7 @@ void RootHistogram(benchmark::State& state) {
   ThreadPool pool(1);
   StopToken stop({});
   const Friedman1& data = Friedman1::Get();
-  const BinnedFeatures features = data.Bin(pool);
+  const BinnedFeatures features = Bin(pool);
   std::vector<int32_t> chosen(kFeatures);
   std::iota(chosen.begin(), chosen.end(), 0);
   std::vector<double> hessians(state.range(0) == 2 ? kRows : 0, 0.25);
@@ -173,7 +141,7 @@ BENCHMARK(RootHistogram)
 void LambdaPath(benchmark::State& state) {
   ThreadPool pool(2);
   const Friedman1& data = Friedman1::Get();
-  const BinnedFeatures features = data.Bin(pool);
+  const BinnedFeatures features = Bin(pool);
   const auto loss = v1::BoostingOptions::LOSS_SQUARED_ERROR;
   const BoostingResult result = Boost(features, loss, pool);
   const std::vector<double> lambdas = {0, 0.1, 1, 10, 25, 50, 100, 200, 500};

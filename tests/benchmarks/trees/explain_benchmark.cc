@@ -72,9 +72,9 @@ void SetRowTime(benchmark::State& state, int64_t rows) {
 
 void PathDependent(benchmark::State& state) {
   const Forest& forest = Forest::Get();
-  const PathShap shap(forest.ensemble, kFeatures);
-  ThreadPool pool(static_cast<int>(state.range(1)));
   StopToken stop({});
+  const PathShap shap(forest.ensemble, kFeatures, stop);
+  ThreadPool pool(static_cast<int>(state.range(1)));
   const int64_t rows = state.range(0);
   std::vector<double> values(static_cast<size_t>(rows) * kFeatures);
   for (auto _ : state) {
@@ -127,7 +127,8 @@ __attribute__((target_clones("arch=x86-64-v4", "default"))) double Arithmetic(in
 void PathDependentFloor(benchmark::State& state) {
   const Forest& forest = Forest::Get();
   int64_t steps = 0;
-  for (const PathPlan& plan : PathShap(forest.ensemble, kFeatures).plans()) {
+  StopToken stop({});
+  for (const PathPlan& plan : PathShap(forest.ensemble, kFeatures, stop).plans()) {
     steps += static_cast<int64_t>(plan.nodes.size()) * plan.points;
   }
   for (auto _ : state) benchmark::DoNotOptimize(Arithmetic(steps));
@@ -135,13 +136,14 @@ void PathDependentFloor(benchmark::State& state) {
 }
 BENCHMARK(PathDependentFloor)->Unit(benchmark::kMillisecond)->MeasureProcessCPUTime();
 
-// Rows against `background` others.
+// Rows against `background` others, by walks (`rows` to explain: none) or tables.
 void Interventional(benchmark::State& state) {
   const Forest& forest = Forest::Get();
   constexpr int64_t kExplained = 64;
-  const InterventionalShap shap(forest.ensemble, kFeatures, forest.columns, 10'000, state.range(0));
-  ThreadPool pool(1);
   StopToken stop({});
+  const InterventionalShap shap(forest.ensemble, kFeatures, forest.columns, 10'000, state.range(0),
+                                state.range(1), stop);
+  ThreadPool pool(1);
   std::vector<double> values(kExplained * kFeatures);
   for (auto _ : state) {
     if (!shap.Explain(forest.columns, 0, kExplained, pool, stop, values).ok()) return;
@@ -150,6 +152,24 @@ void Interventional(benchmark::State& state) {
   SetRowTime(state, kExplained);
 }
 BENCHMARK(Interventional)
+    ->ArgNames({"background", "rows"})
+    ->Args({1, 0})
+    ->Args({100, 0})
+    ->Args({1, 100'000})
+    ->Args({100, 100'000})
+    ->Unit(benchmark::kMillisecond)
+    ->MeasureProcessCPUTime();
+
+// Making the tables.
+void InterventionalTables(benchmark::State& state) {
+  const Forest& forest = Forest::Get();
+  StopToken stop({});
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(InterventionalShap(forest.ensemble, kFeatures, forest.columns, 10'000,
+                                                state.range(0), 100'000, stop));
+  }
+}
+BENCHMARK(InterventionalTables)
     ->ArgName("background")
     ->Arg(1)
     ->Arg(100)
@@ -159,9 +179,9 @@ BENCHMARK(Interventional)
 void Interactions(benchmark::State& state) {
   const Forest& forest = Forest::Get();
   constexpr int64_t kExplained = 256;
-  const ShapInteractions shap(forest.ensemble, kFeatures);
-  ThreadPool pool(1);
   StopToken stop({});
+  const ShapInteractions shap(forest.ensemble, kFeatures, stop);
+  ThreadPool pool(1);
   std::vector<double> values(kExplained * kFeatures * kFeatures);
   for (auto _ : state) {
     if (!shap.Explain(forest.columns, 0, kExplained, pool, stop, values).ok()) return;

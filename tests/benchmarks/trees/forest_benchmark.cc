@@ -8,20 +8,26 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cmath>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <memory>
-#include <numbers>
 #include <numeric>
-#include <random>
 #include <vector>
 
 #include "core/data/table.h"
 #include "core/trees/forest.h"
+#include "tests/benchmarks/trees/friedman1.h"
 
 namespace trainyard {
 namespace {
+
+// Of all threads.
+double CpuSeconds() {
+  timespec time;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
 
 struct Data {
   std::vector<std::vector<double>> x;
@@ -38,23 +44,6 @@ struct Data {
     return classes.empty() ? TreeTarget::Regression(y) : TreeTarget::Classification(classes, 2);
   }
 };
-
-// y = 10 sin(pi x0 x1) + 20 (x2 - 0.5)^2 + 10 x3 + 5 x4 + N(0, 1), x uniform and rounded to float.
-Data MakeFriedman1(size_t rows) {
-  Data data;
-  data.x.assign(20, std::vector<double>(rows));
-  data.y.resize(rows);
-  std::mt19937_64 random(1);
-  std::uniform_real_distribution<float> uniform(0, 1);
-  std::normal_distribution<double> noise(0, 1);
-  for (size_t i = 0; i < rows; ++i) {
-    for (std::vector<double>& column : data.x) column[i] = static_cast<double>(uniform(random));
-    const auto x = [&](size_t f) { return data.x[f][i]; };
-    data.y[i] = 10 * std::sin(std::numbers::pi * x(0) * x(1)) + 20 * (x(2) - 0.5) * (x(2) - 0.5) +
-                10 * x(3) + 5 * x(4) + noise(random);
-  }
-  return data;
-}
 
 // Empty when the table is not at hand.
 Data ReadCredit(size_t rows) {
@@ -121,9 +110,46 @@ void FitForest(benchmark::State& state, const Data& data, v1::ForestOptions::Kin
       std::chrono::duration<double, std::milli>(Clock::duration(longest)).count();
 }
 
-const Data& Friedman1() {
-  static const auto* const data = new Data(MakeFriedman1(100'000));
+const Data& Friedman() {
+  static const auto* const data = new Data{Friedman1::Get().x, Friedman1::Get().y, {}};
   return *data;
+}
+
+// Nine strengths for every tree of the forest, beside the time of its growth.
+void PathOfFriedman1(benchmark::State& state) {
+  const Data& data = Friedman();
+  ThreadPool pool(static_cast<int>(state.range(0)));
+  const std::vector<FeatureColumn> columns = data.columns();
+  const auto features = PresortedFeatures::Build(columns, Friedman1::Get().table_rows, pool, {});
+  v1::ForestOptions options;
+  options.set_kind(v1::ForestOptions::KIND_RANDOM_FOREST);
+  options.set_tree_count(static_cast<int32_t>(state.range(1)));
+  options.set_max_samples(1);
+  v1::CartOptions cart;
+  cart.set_min_samples_split(2);
+  cart.set_min_samples_leaf(1);
+  const double start = CpuSeconds();
+  const auto forest = GrowForest({*features, data.target(), {}, Friedman1::Get().rows}, cart,
+                                 options, {}, 1, {}, pool, {});
+  const double growth = CpuSeconds() - start;
+  const std::vector<double> lambdas = {0, 0.1, 1, 10, 25, 50, 100, 200, 500};
+  std::vector<std::vector<double>> paths(static_cast<size_t>(pool.threads()));
+  int64_t nodes = 0;
+  for (const Tree& tree : forest->trees) nodes += tree.node_count();
+  double cpu = 0;
+  for (auto _ : state) {
+    cpu -= CpuSeconds();
+    pool.Run(static_cast<int64_t>(forest->trees.size()), [&](int64_t i, int thread) {
+      std::vector<double>& path = paths[static_cast<size_t>(thread)];
+      ShrinkagePath(forest->trees[static_cast<size_t>(i)],
+                    v1::HierarchicalShrinkageSpec::SCHEME_HIERARCHICAL, lambdas, path);
+      benchmark::DoNotOptimize(path.data());
+    });
+    cpu += CpuSeconds();
+  }
+  state.SetItemsProcessed(state.iterations() * nodes);
+  state.counters["growth_s"] = growth;
+  state.counters["share_of_growth"] = cpu / static_cast<double>(state.iterations()) / growth;
 }
 
 const Data& Credit() {
@@ -132,13 +158,13 @@ const Data& Credit() {
 }
 
 void RandomForestOfFriedman1(benchmark::State& state) {
-  FitForest(state, Friedman1(), v1::ForestOptions::KIND_RANDOM_FOREST, false);
+  FitForest(state, Friedman(), v1::ForestOptions::KIND_RANDOM_FOREST, false);
 }
 void RandomForestOfFriedman1WithOob(benchmark::State& state) {
-  FitForest(state, Friedman1(), v1::ForestOptions::KIND_RANDOM_FOREST, true);
+  FitForest(state, Friedman(), v1::ForestOptions::KIND_RANDOM_FOREST, true);
 }
 void ExtraTreesOfFriedman1(benchmark::State& state) {
-  FitForest(state, Friedman1(), v1::ForestOptions::KIND_EXTRA_TREES, false);
+  FitForest(state, Friedman(), v1::ForestOptions::KIND_EXTRA_TREES, false);
 }
 void RandomForestOfCredit(benchmark::State& state) {
   FitForest(state, Credit(), v1::ForestOptions::KIND_RANDOM_FOREST, false);
@@ -155,6 +181,13 @@ void Configure(benchmark::internal::Benchmark* benchmark) {
 BENCHMARK(RandomForestOfFriedman1)->Apply(Configure);
 BENCHMARK(RandomForestOfFriedman1WithOob)->Apply(Configure);
 BENCHMARK(ExtraTreesOfFriedman1)->Apply(Configure);
+BENCHMARK(PathOfFriedman1)
+    ->ArgNames({"threads", "trees"})
+    ->Args({2, 100})
+    ->Args({1, 10})
+    ->Iterations(5)
+    ->Unit(benchmark::kMillisecond)
+    ->MeasureProcessCPUTime();
 BENCHMARK(RandomForestOfCredit)->Apply(Configure);
 BENCHMARK(ExtraTreesOfCredit)->Apply(Configure);
 

@@ -2,9 +2,8 @@
 // function, 100 000 rows and 20 features, each beside a floor that does only the memory traffic.
 #include <benchmark/benchmark.h>
 
-#include <cmath>
+#include <algorithm>
 #include <cstring>
-#include <numbers>
 #include <numeric>
 #include <random>
 #include <vector>
@@ -14,40 +13,13 @@
 #include "core/trees/cart.h"
 #include "core/trees/shrinkage.h"
 #include "core/trees/tree_predictor.h"
+#include "tests/benchmarks/trees/friedman1.h"
 
 namespace trainyard {
 namespace {
 
-constexpr size_t kRows = 100'000;
-constexpr size_t kFeatures = 20;
-
-// y = 10 sin(pi x0 x1) + 20 (x2 - 0.5)^2 + 10 x3 + 5 x4 + N(0, 1), x uniform and rounded to float.
-struct Friedman1 {
-  std::vector<std::vector<double>> x;
-  std::vector<double> y;
-  std::vector<FeatureColumn> columns;
-  std::vector<int64_t> table_rows;
-  std::vector<uint32_t> rows;
-
-  Friedman1() : x(kFeatures, std::vector<double>(kRows)), y(kRows), table_rows(kRows), rows(kRows) {
-    std::mt19937_64 random(1);
-    std::uniform_real_distribution<float> uniform(0, 1);
-    std::normal_distribution<double> noise(0, 1);
-    for (size_t i = 0; i < kRows; ++i) {
-      for (size_t f = 0; f < kFeatures; ++f) x[f][i] = static_cast<double>(uniform(random));
-      y[i] = 10 * std::sin(std::numbers::pi * x[0][i] * x[1][i]) +
-             20 * (x[2][i] - 0.5) * (x[2][i] - 0.5) + 10 * x[3][i] + 5 * x[4][i] + noise(random);
-    }
-    for (const std::vector<double>& column : x) columns.push_back(FeatureColumn::Numeric(column));
-    std::iota(table_rows.begin(), table_rows.end(), int64_t{0});
-    std::iota(rows.begin(), rows.end(), uint32_t{0});
-  }
-
-  static const Friedman1& Get() {
-    static const auto* const data = new Friedman1();
-    return *data;
-  }
-};
+constexpr size_t kRows = Friedman1::kRows;
+constexpr size_t kFeatures = Friedman1::kFeatures;
 
 v1::CartOptions FullTree() {
   v1::CartOptions options;
@@ -133,7 +105,7 @@ void CrossValidatedShrinkage(benchmark::State& state) {
   LearnerInput input;
   input.data = {data.columns, data.table_rows, TreeTarget::Regression(data.y), {}};
   input.training_count = kRows;
-  const std::vector<int32_t> folds = AssignFolds(data.table_rows, {}, {}, 3, 0);
+  const std::vector<int32_t> folds = *AssignFolds(kRows, {}, {}, 3, 0);
   for (auto _ : state) {
     const auto learner = *MakeBaseLearner(spec, input, pool, {});
     std::vector<std::vector<double>> losses;
@@ -166,13 +138,33 @@ void ShrinkOnePath(benchmark::State& state) {
   ThreadPool pool(2);
   const Tree tree = Fit(pool);
   const std::vector<double> lambdas = {0, 0.1, 1, 10, 25, 50, 100, 200, 500};
+  std::vector<double> path;
   for (auto _ : state) {
-    benchmark::DoNotOptimize(
-        ShrinkagePath(tree, v1::HierarchicalShrinkageSpec::SCHEME_HIERARCHICAL, lambdas));
+    ShrinkagePath(tree, v1::HierarchicalShrinkageSpec::SCHEME_HIERARCHICAL, lambdas, path);
+    benchmark::DoNotOptimize(path.data());
+    benchmark::ClobberMemory();
   }
   state.SetItemsProcessed(state.iterations() * tree.node_count());
 }
-BENCHMARK(ShrinkOnePath)->Unit(benchmark::kMillisecond)->UseRealTime();
+BENCHMARK(ShrinkOnePath)->Unit(benchmark::kMillisecond);
+
+// Reading weights, means and children and writing nine values for every node of the same tree.
+void ShrinkOnePathFloor(benchmark::State& state) {
+  ThreadPool pool(2);
+  const Tree tree = Fit(pool);
+  const size_t nodes = tree.feature.size();
+  std::vector<double> path(9 * nodes);
+  for (auto _ : state) {
+    for (size_t t = 0; t < nodes; ++t) {
+      const double value = tree.weight[t] + tree.mean[t] + tree.left[t] + tree.right[t];
+      std::fill_n(path.data() + 9 * t, 9, value);
+    }
+    benchmark::DoNotOptimize(path.data());
+    benchmark::ClobberMemory();
+  }
+  state.SetItemsProcessed(state.iterations() * tree.node_count());
+}
+BENCHMARK(ShrinkOnePathFloor)->Unit(benchmark::kMillisecond);
 
 // Rows a second and core, full tree and tree of 30 leaves.
 void Predict(benchmark::State& state) {
@@ -222,7 +214,49 @@ void PredictForest(benchmark::State& state) {
 BENCHMARK(PredictForest)
     ->ArgName("trees")
     ->Arg(10)
+    ->Arg(100)
     ->Iterations(3)
+    ->Unit(benchmark::kMillisecond)
+    ->MeasureProcessCPUTime();
+
+// As many walks down complete trees of 2^17 - 1 nodes of 8 bytes, 17 steps each, sides chosen by
+// the nodes and by bits of the row: the loads that wait for each other, 256 walks in turn, and
+// nothing else. PredictForest takes 19.1 steps on average.
+void PredictForestFloor(benchmark::State& state) {
+  constexpr int kDepth = 17;
+  constexpr size_t kWalks = 256;
+  std::mt19937_64 random(1);
+  std::vector<std::vector<uint64_t>> trees(static_cast<size_t>(state.range(0)));
+  for (std::vector<uint64_t>& nodes : trees) {
+    for (size_t i = 0; i < (size_t{1} << kDepth); ++i) nodes.push_back(random());
+  }
+  std::vector<uint64_t> bits(kRows);
+  for (uint64_t& own : bits) own = random();
+  for (auto _ : state) {
+    for (const std::vector<uint64_t>& nodes : trees) {
+      for (size_t first = 0; first < kRows; first += kWalks) {
+        const size_t count = std::min(kWalks, kRows - first);
+        uint32_t at[kWalks];
+        std::fill_n(at, count, 1);
+        for (int step = 0; step < kDepth - 1; ++step) {
+          for (size_t i = 0; i < count; ++i) {
+            const uint64_t side = (nodes[at[i]] ^ bits[first + i] >> step) & 1;
+            at[i] = 2 * at[i] + static_cast<uint32_t>(side);
+            __builtin_prefetch(&nodes[at[i]]);
+          }
+        }
+        uint64_t sum = 0;
+        for (size_t i = 0; i < count; ++i) sum += nodes[at[i]];
+        benchmark::DoNotOptimize(sum);
+      }
+    }
+  }
+  state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(kRows));
+}
+BENCHMARK(PredictForestFloor)
+    ->ArgName("trees")
+    ->Arg(10)
+    ->Arg(100)
     ->Unit(benchmark::kMillisecond)
     ->MeasureProcessCPUTime();
 

@@ -192,6 +192,16 @@ TEST_F(CliCommandsTest, DownloadsModels) {
   EXPECT_EQ(Run({"models", "download", "m", "--output", Path("m"), "--replace"}).code, 0);
 }
 
+TEST_F(CliCommandsTest, PrintsTrees) {
+  EXPECT_EQ(Run({"models", "tree", "m"}).out, "FORMAT_TEXT of projects/default/models/m\n  0\n");
+  EXPECT_EQ(Run({"models", "tree", "m", "--tree", "3", "--format", "dot"}).out,
+            "FORMAT_DOT of \x1bprojects/default/models/m\n  3\n");
+  EXPECT_EQ(Json({"models", "tree", "m", "--format", "json"}).fields().count("text"), 1u);
+  const CliResult wrong = Run({"models", "tree", "m", "--format", "unspecified"});
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_THAT(wrong.err, HasSubstr("--format unspecified is not known"));
+}
+
 TEST_F(CliCommandsTest, PredictsToAFileAndToStandardOutput) {
   std::ofstream(Path("in.csv")) << "a\n1\n2\n";
   const auto document =
@@ -285,6 +295,7 @@ TEST_F(CliCommandsTest, EveryHelpHasExamples) {
                                              {"models", "list"},
                                              {"models", "show"},
                                              {"models", "download"},
+                                             {"models", "tree"},
                                              {"models", "predict"},
                                              {"models", "delete"},
                                              {"server"},

@@ -86,7 +86,7 @@ TEST(ExplanationTextTest, ShowsImportancesWithTheirDeviations) {
   EXPECT_THAT(text, HasSubstr("as they are 0.9"));
   EXPECT_THAT(text, HasSubstr("0.4 ± 0.05"));
   EXPECT_THAT(ExplanationJson(data, "m"), HasSubstr("\"importances\""));
-  EXPECT_THAT(ExplanationSvg(data, "m", 0), HasSubstr("Importances in m"));
+  EXPECT_THAT(ExplanationSvg(data, "m"), HasSubstr("Importances in m"));
 }
 
 TEST(ExplanationTextTest, ShowsDependenceOnTwoFeaturesAsATable) {
@@ -104,7 +104,7 @@ TEST(ExplanationTextTest, ShowsDependenceOnTwoFeaturesAsATable) {
   EXPECT_EQ(data.Add(message),
             "a,b,row,yes\n1,red,mean,0.1\n1,blue,mean,0.2\n2,red,mean,0.3\n2,blue,mean,0.4\n");
   EXPECT_THAT(ExplanationText(data, Terminal()), HasSubstr("2  blue  0.4"));
-  EXPECT_EQ(ExplanationSvg(data, "m", 0), "");
+  EXPECT_EQ(ExplanationSvg(data, "m"), "");
 }
 
 TEST(ExplanationTextTest, JsonHasTheSummary) {

@@ -126,7 +126,7 @@ TEST(RoundTicksTest, AreRoundAndInside) {
 TEST(ShapSvgTest, IsWellFormedAndInsideTheFrame) {
   for (const auto& [rows, features] : std::vector<std::pair<size_t, size_t>>{
            {1, 1}, {200, 6}, {50, kMaxChartFeatures}, {30, 100}, {0, 3}}) {
-    const std::string svg = ShapSvg(MakeChart(rows, features));
+    const std::string svg = ShapSvg({MakeChart(rows, features)});
     ParseXml(svg);
     ExpectInside(svg);
     const size_t shown = std::min(features, kMaxChartFeatures);
@@ -136,16 +136,37 @@ TEST(ShapSvgTest, IsWellFormedAndInsideTheFrame) {
 }
 
 TEST(ShapSvgTest, DrawsAtMostSoManyRowsAndSumsTheRest) {
-  const std::string svg = ShapSvg(MakeChart(5 * kMaxChartRows, 2));
+  const std::string svg = ShapSvg({MakeChart(5 * kMaxChartRows, 2)});
   EXPECT_EQ(Values(svg, "circle", "cx").size(), 2 * kMaxChartRows + 1);
-  EXPECT_THAT(ShapSvg(MakeChart(3, 40)), HasSubstr("sum of 10 others"));
+  EXPECT_THAT(ShapSvg({MakeChart(3, 40)}), HasSubstr("sum of 10 others"));
+}
+
+TEST(ShapSvgTest, PutsSeveralOutputsBelowEachOther) {
+  std::vector<ShapChart> charts;
+  for (size_t k = 0; k < kMaxCharts + 2; ++k) {
+    charts.push_back(MakeChart(1000, 2 + k));
+    charts.back().title = absl::StrCat("of class ", k, ".");
+  }
+  const std::string three = ShapSvg({charts[0], charts[1], charts[2]});
+  ParseXml(three);
+  ExpectInside(three);
+  EXPECT_EQ(Values(three, "circle", "cx").size(), kMaxChartRows / 3 * (2 + 3 + 4) + 3);
+  // Each begins where the one above ends: six lines, the space above and that below them.
+  EXPECT_THAT(three, HasSubstr("translate(0 0)"));
+  EXPECT_THAT(three, HasSubstr("translate(0 266)"));
+  EXPECT_THAT(three, HasSubstr("translate(0 532)"));
+  EXPECT_EQ(Values(three, "svg", "height"), std::vector<double>{3 * 266});
+  const std::string many = ShapSvg(charts);
+  ParseXml(many);
+  EXPECT_THAT(many, HasSubstr("of class 11."));
+  EXPECT_THAT(many, Not(HasSubstr("of class 12.")));
 }
 
 TEST(ShapSvgTest, EscapesAndCutsNames) {
   ShapChart chart = MakeChart(10, 2);
   chart.title = "a & b";
   chart.features[0] = "<script>alert('x')</script> and then it goes on and on";
-  const std::string svg = ShapSvg(chart);
+  const std::string svg = ShapSvg({chart});
   ParseXml(svg);
   EXPECT_THAT(svg, Not(HasSubstr("<script")));
   EXPECT_THAT(svg, HasSubstr("…"));
@@ -159,7 +180,7 @@ TEST(ShapSvgTest, PutsHighValuesRedAndPositivePointsToTheRight) {
   chart.mean_absolute = {1};
   chart.values = {-1, 1};
   chart.feature_values = {0, 5};
-  const std::string svg = ShapSvg(chart);
+  const std::string svg = ShapSvg({chart});
   const std::vector<double> x = Values(svg, "circle", "cx");
   EXPECT_LT(x[0], x[1]);
   EXPECT_LT(svg.find("#1e6ee6\"/>"), svg.find("#e61e46\"/>"));

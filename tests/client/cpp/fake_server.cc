@@ -379,6 +379,17 @@ class FakeModelService final : public v1::ModelService::Service {
     return grpc::Status::OK;
   }
 
+  // Says what it was asked for.
+  grpc::Status PrintTree(grpc::ServerContext*, const v1::PrintTreeRequest* request,
+                         v1::PrintTreeResponse* response) override {
+    const MutexLock lock(&state_.mutex);
+    const grpc::Status status = Enter(state_, "PrintTree");
+    if (!status.ok()) return status;
+    response->set_text(v1::PrintTreeRequest::Format_Name(request->format()) + " of \x1b" +
+                       request->name() + "\n  " + std::to_string(request->tree()) + "\n");
+    return grpc::Status::OK;
+  }
+
   // Answers each line feed with one row.
   grpc::Status PredictTable(grpc::ServerContext*,
                             grpc::ServerReaderWriter<v1::PredictTableResponse,

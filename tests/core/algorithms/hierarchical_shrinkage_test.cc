@@ -89,7 +89,7 @@ TEST(HierarchicalShrinkageTest, ThePathIsThatOfSeparateFits) {
     for (const double value : y) labels.push_back(static_cast<int32_t>(value));
     const int outputs = classes ? 1 + *std::max_element(labels.begin(), labels.end()) : 1;
     const std::vector<int32_t> folds =
-        AssignFolds(rows, classes ? labels : std::vector<int32_t>(), {}, 3, 5);
+        *AssignFolds(rows.size(), classes ? labels : std::vector<int32_t>(), {}, 3, 5);
     ThreadPool pool(1);
     const auto features = PresortedFeatures::Build(columns, rows, pool, {});
     for (const v1::LambdaPathPoint& point : result->report.hierarchical_shrinkage().lambda_path()) {

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "core/algorithms/hierarchical_shrinkage/resolve.h"
 #include "core/algorithms/hierarchical_shrinkage/train.h"
 #include "core/algorithms/table_input.h"
+#include "core/base/file_system.h"
 #include "core/trees/shrinkage.h"
 #include "core/trees/tree_model_files.h"
 #include "gtest/gtest.h"
@@ -317,9 +319,38 @@ TEST(TreeModelFilesTest, GoOnInFurtherFiles) {
   const auto back = ReadTreeModel(other.model_folder());
   ASSERT_TRUE(back.ok()) << back.status();
   EXPECT_TRUE(back->ensemble == stored.ensemble);
+  const auto path_of = [&other](const std::string& name) -> absl::StatusOr<std::filesystem::path> {
+    return other.model_folder() / name;
+  };
+  const int64_t trees = static_cast<int64_t>(stored.ensemble.trees.size());
+  for (int64_t t = 0; t < trees; ++t) {
+    const auto one = ReadStoredTree(path_of, t);
+    ASSERT_TRUE(one.ok()) << one.status();
+    EXPECT_TRUE(one->tree == stored.ensemble.trees[static_cast<size_t>(t)]) << t;
+    EXPECT_EQ(one->model.features_size(), model.features_size());
+    EXPECT_EQ(one->model.tree_count(), trees);
+  }
+  EXPECT_EQ(ReadStoredTree(path_of, trees).status().code(), absl::StatusCode::kOutOfRange);
+  // Damaged bytes are refused or harmless.
+  const std::string bytes = *ReadFile(other.model_folder() / kTreeModelFile);
+  std::mt19937_64 random(1);
+  for (int i = 0; i < 300; ++i) {
+    std::string damaged = bytes.substr(0, i % 3 == 0 ? random() % bytes.size() : bytes.size());
+    for (int k = 0; k < 3 && !damaged.empty(); ++k) {
+      damaged[random() % std::min<size_t>(damaged.size(), k == 0 ? 400 : damaged.size())] =
+          static_cast<char>(random());
+    }
+    std::ofstream(other.model_folder() / kTreeModelFile, std::ios::binary) << damaged;
+    const absl::Status status = ReadStoredTree(path_of, i % 2).status();
+    EXPECT_TRUE(status.ok() || absl::IsDataLoss(status) || absl::IsOutOfRange(status)) << status;
+  }
+  std::ofstream(other.model_folder() / kTreeModelFile, std::ios::binary) << bytes;
   std::filesystem::remove(other.model_folder() / "tree-2.pb");
+  EXPECT_TRUE(ReadStoredTree(path_of, 0).ok());
+  EXPECT_EQ(ReadStoredTree(path_of, trees - 1).status().code(), absl::StatusCode::kDataLoss);
   EXPECT_EQ(ReadTreeModel(other.model_folder()).status().code(), absl::StatusCode::kDataLoss);
   std::ofstream(other.model_folder() / "tree-2.pb") << "no message";
+  EXPECT_EQ(ReadStoredTree(path_of, trees - 1).status().code(), absl::StatusCode::kDataLoss);
   EXPECT_EQ(ReadTreeModel(other.model_folder()).status().code(), absl::StatusCode::kDataLoss);
 }
 

@@ -178,7 +178,7 @@ TEST(SplitTest, RefusesSetsThatWouldBeEmptyAndUnknownColumns) {
 TEST(FoldsTest, BalancedWithinEachStratum) {
   std::vector<int32_t> strata;
   for (int i = 0; i < 100; ++i) strata.push_back(i < 30 ? 1 : 0);
-  const auto folds = AssignFolds(Range(100), strata, {}, 7, 3);
+  const auto folds = *AssignFolds(100, strata, {}, 7, 3);
   std::map<std::pair<int, int>, int> counts;
   for (int i = 0; i < 100; ++i) ++counts[{strata[i], folds[i]}];
   for (int fold = 0; fold < 7; ++fold) {
@@ -191,7 +191,7 @@ TEST(FoldsTest, LargeGroupsDoNotUnbalanceTheFolds) {
   std::vector<int64_t> groups(400, 0);  // one group of half the rows, then groups of two
   for (int i = 200; i < 400; ++i) groups[static_cast<size_t>(i)] = i / 2;
   for (uint64_t seed = 0; seed < 20; ++seed) {
-    const auto folds = AssignFolds(Range(400), {}, groups, 3, seed);
+    const auto folds = *AssignFolds(400, {}, groups, 3, seed);
     std::map<int32_t, int> sizes;
     for (const int32_t fold : folds) ++sizes[fold];
     std::vector<int> sorted;
@@ -201,15 +201,65 @@ TEST(FoldsTest, LargeGroupsDoNotUnbalanceTheFolds) {
   }
 }
 
+// Reference: the standard library's sort and Rng::Shuffle.
+TEST(InterruptibleTest, SortsAndShufflesAsUninterrupted) {
+  for (const size_t count : {size_t{0}, size_t{1}, size_t{1000}, 3 * kRowsPerQuestion + 5}) {
+    std::vector<std::pair<uint32_t, size_t>> rows;
+    Rng random(count);
+    for (size_t i = 0; i < count; ++i) rows.emplace_back(random.UniformInt(1000), i);
+    auto other = rows;
+    Rng one(7);
+    Rng two(7);
+    one.Shuffle(std::span(rows));
+    ASSERT_TRUE(ShuffleRows(std::span(other), two, {}).ok());
+    ASSERT_TRUE(other == rows);
+    const auto less = [](const auto& a, const auto& b) { return a.first < b.first; };
+    std::stable_sort(rows.begin(), rows.end(), less);
+    ASSERT_TRUE(SortRows(std::span(other), less, {}).ok());
+    ASSERT_TRUE(other == rows);
+  }
+}
+
+// A million rows are enough to be asked before the work and within it.
+TEST(InterruptibleTest, EveryDivisionStops) {
+  const size_t count = kRowsPerQuestion + 2;
+  std::vector<int64_t> groups;
+  for (size_t i = 0; i < count; ++i) groups.push_back(static_cast<int64_t>(i / 2));
+  for (const std::vector<int64_t>& own : {std::vector<int64_t>(), groups}) {
+    int questions = 0;
+    ASSERT_TRUE(AssignFolds(count, {}, own, 3, 1, [&] {
+                  ++questions;
+                  return absl::OkStatus();
+                }).ok());
+    EXPECT_GE(questions, 5);
+    for (int last = 0; last < questions; ++last) {
+      int asked = 0;
+      const auto folds = AssignFolds(count, {}, own, 3, 1, [&] {
+        return asked++ == last ? absl::CancelledError("enough") : absl::OkStatus();
+      });
+      EXPECT_EQ(folds.status(), absl::CancelledError("enough"));
+      EXPECT_EQ(asked, last + 1);
+    }
+  }
+  const auto table = MakeRows(1000);
+  for (const auto method : {v1::SplitOptions::METHOD_RANDOM, v1::SplitOptions::METHOD_STRATIFIED,
+                            v1::SplitOptions::METHOD_GROUPED, v1::SplitOptions::METHOD_TIME}) {
+    EXPECT_EQ(SplitRows(*table, Range(1000), Options(method, 0.1, 0.2), {},
+                        [] { return absl::CancelledError("enough"); })
+                  .status(),
+              absl::CancelledError("enough"));
+  }
+}
+
 TEST(FoldsTest, ShuffledBySeed) {
-  EXPECT_EQ(AssignFolds(Range(50), {}, {}, 3, 1), AssignFolds(Range(50), {}, {}, 3, 1));
-  EXPECT_NE(AssignFolds(Range(50), {}, {}, 3, 1), AssignFolds(Range(50), {}, {}, 3, 2));
+  EXPECT_EQ(*AssignFolds(50, {}, {}, 3, 1), *AssignFolds(50, {}, {}, 3, 1));
+  EXPECT_NE(*AssignFolds(50, {}, {}, 3, 1), *AssignFolds(50, {}, {}, 3, 2));
 }
 
 TEST(FoldsTest, GroupsStayTogether) {
   std::vector<int64_t> groups;
   for (int i = 0; i < 200; ++i) groups.push_back(i / 9);
-  const auto folds = AssignFolds(Range(200), {}, groups, 4, 1);
+  const auto folds = *AssignFolds(200, {}, groups, 4, 1);
   for (int i = 1; i < 200; ++i) {
     EXPECT_TRUE(groups[i] != groups[i - 1] || folds[i] == folds[i - 1]) << i;
   }

@@ -107,6 +107,37 @@ TEST(ShrinkageTest, IsRidgeRegressionOnTheSplits) {
   }
 }
 
+// Reference: equation (1), one strength after the other.
+TEST(ShrinkageTest, PathFollowsTheEquationForAnyNumberOfStrengths) {
+  std::vector<double> path;
+  for (const int outputs : {1, 3}) {
+    const TrainingSet set = MakeRandomSet({.rows = 300, .outputs = outputs, .weighted = true}, 11);
+    const Tree tree = Grow(set, DefaultCart());
+    const size_t width = static_cast<size_t>(outputs);
+    for (const size_t strengths : {1, 2, 3, 4, 5, 7, 9, 12, 13, 25, 4}) {
+      std::vector<double> lambdas;
+      for (size_t j = 0; j < strengths; ++j) lambdas.push_back(static_cast<double>(j * j) / 4);
+      ShrinkagePath(tree, Spec::SCHEME_HIERARCHICAL, lambdas, path);
+      ASSERT_EQ(path.size(), tree.mean.size() * strengths);
+      for (size_t j = 0; j < strengths; ++j) {
+        for (size_t k = 0; k < width; ++k) {
+          std::vector<double> expected(tree.feature.size());
+          expected[0] = tree.mean[k];
+          for (size_t t = 0; t < tree.feature.size(); ++t) {
+            ASSERT_NEAR(path[(t * strengths + j) * width + k], expected[t], 1e-12);
+            if (tree.left[t] < 0) continue;
+            for (const int32_t child : {tree.left[t], tree.right[t]}) {
+              const size_t c = static_cast<size_t>(child);
+              expected[c] = expected[t] + (tree.mean[c * width + k] - tree.mean[t * width + k]) /
+                                              (1 + lambdas[j] / tree.weight[t]);
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST(ShrinkageTest, FollowsTheEquationOfThePaper) {
   const TrainingSet set = MakeRandomSet({.rows = 200, .weighted = true}, 9);
   Tree tree = Grow(set, DefaultCart());

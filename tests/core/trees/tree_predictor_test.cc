@@ -1,5 +1,6 @@
 #include "core/trees/tree_predictor.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <random>
@@ -41,6 +42,112 @@ TEST(TreePredictorTest, AgreesWithThePlainWalk) {
         ASSERT_EQ(leaves[i], FindLeaf(tree, rows.columns(), picked[i])) << "row " << picked[i];
       }
     }
+  }
+}
+
+// Node 2i splits off the leaf 2i + 1, the rows with x <= i.
+Tree MakeChain(int splits) {
+  Tree tree;
+  for (int i = 0; i <= 2 * splits; ++i) {
+    const bool split = i % 2 == 0 && i < 2 * splits;
+    tree.feature.push_back(split ? 0 : -1);
+    tree.threshold.push_back(split ? i / 2 : 0);
+    tree.left.push_back(split ? i + 1 : -1);
+    tree.right.push_back(split ? i + 2 : -1);
+    tree.missing_left.push_back(split && i % 6 == 0);
+    tree.weight.push_back(1);
+    tree.mean.push_back(i);
+    tree.value.push_back(i);
+  }
+  return tree;
+}
+
+// Rows leave the walk at every depth.
+TEST(TreePredictorTest, AgreesWithThePlainWalkDownAChain) {
+  for (const int splits : {1, 2, 3, 400}) {
+    const Tree tree = MakeChain(splits);
+    const size_t count = static_cast<size_t>(splits) + 1;
+    std::vector<double> x(count);
+    std::iota(x.begin(), x.end(), 0.0);
+    std::shuffle(x.begin(), x.end(), std::mt19937_64(1));
+    for (const bool missing : {false, true}) {
+      if (missing) x[count / 2] = NAN;
+      const std::vector<FeatureColumn> columns = {FeatureColumn::Numeric(x)};
+      std::vector<int64_t> rows(count);
+      std::iota(rows.begin(), rows.end(), int64_t{0});
+      std::vector<int32_t> leaves(count);
+      TreePredictor({&tree, 1}, TreeCombination::kMean).FindLeaves(columns, rows, leaves);
+      for (size_t i = 0; i < count; ++i) {
+        ASSERT_EQ(leaves[i], FindLeaf(tree, columns, rows[i])) << "row " << i;
+      }
+    }
+  }
+}
+
+// Several blocks of rows, each through several trees.
+TEST(TreePredictorTest, AgreesWithThePlainWalkBeyondOneBlock) {
+  RandomShape shape = kShape;
+  shape.rows = 40'001;
+  const TrainingSet set = MakeRandomSet(shape, 8);
+  std::vector<Tree> trees;
+  for (uint64_t i = 0; i < 5; ++i) {
+    trees.push_back(Grow(MakeRandomSet(kShape, 30 + i), DefaultCart()));
+  }
+  std::vector<int64_t> rows(set.rows);
+  std::iota(rows.rbegin(), rows.rend(), int64_t{0});
+  std::vector<int32_t> leaves(set.rows * trees.size());
+  TreePredictor(trees, TreeCombination::kMean).FindLeaves(set.columns(), rows, leaves);
+  for (size_t i = 0; i < set.rows; ++i) {
+    for (size_t t = 0; t < trees.size(); ++t) {
+      ASSERT_EQ(leaves[i * trees.size() + t], FindLeaf(trees[t], set.columns(), rows[i]));
+    }
+  }
+}
+
+void ExpectRestored(const Tree& restored, const Tree& tree) {
+  const std::vector<int32_t> order = BreadthFirst(tree);
+  ASSERT_EQ(restored.node_count(), tree.node_count());
+  ASSERT_EQ(order.size(), tree.feature.size());
+  for (size_t i = 0; i < order.size(); ++i) {
+    const size_t t = static_cast<size_t>(order[i]);
+    const int node = static_cast<int>(i);
+    ASSERT_EQ(restored.feature[i], tree.feature[t]);
+    ASSERT_EQ(restored.is_leaf(node), tree.is_leaf(order[i]));
+    if (tree.is_leaf(order[i])) {
+      ASSERT_TRUE(std::ranges::equal(restored.ValueOf(node), tree.ValueOf(order[i])));
+      continue;
+    }
+    ASSERT_EQ(restored.threshold[i], tree.threshold[t]);
+    ASSERT_EQ(restored.missing_left[i], tree.missing_left[t]);
+    ASSERT_TRUE(std::ranges::equal(restored.LeftLevels(node), tree.LeftLevels(order[i])));
+    ASSERT_EQ(order[static_cast<size_t>(restored.left[i])], tree.left[t]);
+    ASSERT_EQ(order[static_cast<size_t>(restored.right[i])], tree.right[t]);
+  }
+}
+
+TEST(TreePredictorTest, RestoresTheEnsemble) {
+  std::vector<RandomShape> shapes = {kShape, {.rows = 700, .numeric_features = 600}};
+  shapes.push_back(kShape);
+  shapes.back().categorical_features = 0;
+  for (const RandomShape& shape : shapes) {
+    TreeEnsemble ensemble;
+    ensemble.outputs = shape.outputs;
+    ensemble.combination = TreeCombination::kSum;
+    ensemble.link = Link::kExp;
+    ensemble.base.assign(static_cast<size_t>(shape.outputs), 0.5);
+    for (uint64_t seed = 1; seed <= 3; ++seed) {
+      ensemble.trees.push_back(Grow(MakeRandomSet(shape, seed), DefaultCart()));
+    }
+    v1::CartOptions one_leaf = DefaultCart();
+    one_leaf.set_max_leaf_nodes(1);
+    ensemble.trees.push_back(Grow(MakeRandomSet(shape, 4), one_leaf));
+    TreeEnsemble restored = TreePredictor(ensemble).Restore();
+    ASSERT_EQ(restored.trees.size(), ensemble.trees.size());
+    for (size_t t = 0; t < ensemble.trees.size(); ++t) {
+      ExpectRestored(restored.trees[t], ensemble.trees[t]);
+    }
+    restored.trees = ensemble.trees;
+    EXPECT_TRUE(restored == ensemble);
   }
 }
 

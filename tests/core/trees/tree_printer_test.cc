@@ -61,7 +61,7 @@ TEST_F(TreePrinterTest, CutsLongTextAtALine) {
 }
 
 TEST_F(TreePrinterTest, WritesGraphviz) {
-  const std::string dot = TreeToDot(tree_, names());
+  const std::string dot = *TreeToDot(tree_, names());
   EXPECT_TRUE(dot.starts_with("digraph tree {"));
   EXPECT_NE(dot.find("n0 -> n1 [label=\"yes\"]"), std::string::npos);
   EXPECT_NE(dot.find("color \\\"x\\\"  in {red}"), std::string::npos);
@@ -70,7 +70,7 @@ TEST_F(TreePrinterTest, WritesGraphviz) {
 TEST_F(TreePrinterTest, WritesJsonThatReadsBack) {
   tree_.threshold[0] = 0.1 + 0.2;
   google::protobuf::Struct parsed;
-  const std::string json = TreeToJson(tree_, names());
+  const std::string json = *TreeToJson(tree_, names());
   ASSERT_TRUE(google::protobuf::util::JsonStringToMessage(json, &parsed).ok()) << json;
   const auto& nodes = parsed.fields().at("nodes").list_value();
   ASSERT_EQ(nodes.values_size(), tree_.node_count());
@@ -85,11 +85,20 @@ TEST_F(TreePrinterTest, WritesJsonThatReadsBack) {
   EXPECT_FALSE(nodes.values(2).struct_value().fields().contains("feature"));
 }
 
+TEST_F(TreePrinterTest, WritesNothingWhereTheTreeIsTooLong) {
+  const size_t dot = TreeToDot(tree_, names())->size();
+  EXPECT_TRUE(TreeToDot(tree_, names(), dot).has_value());
+  EXPECT_FALSE(TreeToDot(tree_, names(), dot - 1).has_value());
+  const size_t json = TreeToJson(tree_, names())->size();
+  EXPECT_TRUE(TreeToJson(tree_, names(), json).has_value());
+  EXPECT_FALSE(TreeToJson(tree_, names(), json - 1).has_value());
+}
+
 TEST_F(TreePrinterTest, NamesTheSplitOfMissingValues) {
   tree_.threshold[0] = HUGE_VAL;
   tree_.missing_left[0] = 0;
   EXPECT_NE(TreeToText(tree_, names(), 10000).find("  age is present:"), std::string::npos);
-  EXPECT_NE(TreeToJson(tree_, names()).find("\"threshold\": \"Infinity\""), std::string::npos);
+  EXPECT_NE(TreeToJson(tree_, names())->find("\"threshold\": \"Infinity\""), std::string::npos);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <numeric>
 
 #include "absl/strings/str_cat.h"
@@ -140,6 +141,40 @@ TEST_F(ExplainServiceTest, SaysThatOtherModelsCannotBeExplained) {
   const grpc::Status status = Explain(HeaderFor(name), {SmallTable()}, answer);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION) << status.error_message();
   EXPECT_EQ(ErrorInfoOf(status).reason(), "MODEL_NOT_EXPLAINABLE");
+}
+
+TEST_F(ExplainServiceTest, PrintsTrees) {
+  v1::PrintTreeRequest request;
+  request.set_name(TrainModel("first"));
+  v1::PrintTreeResponse tree;
+  const auto print = [&] {
+    return Call(*models_, &v1::ModelService::Stub::PrintTree, request, tree);
+  };
+  ASSERT_TRUE(print().ok());
+  EXPECT_THAT(tree.text(), ::testing::StartsWith("all rows: N "));
+  EXPECT_THAT(tree.text(), HasSubstr("high: "));
+  EXPECT_EQ(tree.tree_count(), 1);
+  EXPECT_EQ(std::count(tree.text().begin(), tree.text().end(), '\n'), tree.node_count());
+  request.set_format(v1::PrintTreeRequest::FORMAT_DOT);
+  ASSERT_TRUE(print().ok());
+  EXPECT_THAT(tree.text(), ::testing::StartsWith("digraph tree {"));
+  request.set_format(v1::PrintTreeRequest::FORMAT_JSON);
+  ASSERT_TRUE(print().ok());
+  EXPECT_THAT(tree.text(), HasSubstr("\"feature\": \"x\""));
+
+  request.set_tree(1);
+  EXPECT_THAT(FieldsOf(print()), ElementsAre("tree"));
+  EXPECT_THAT(BadRequestOf(print()).field_violations(0).description(),
+              HasSubstr("the model has 1 trees"));
+  request.set_tree(-1);
+  EXPECT_THAT(FieldsOf(print()), ElementsAre("tree"));
+  request.set_name("projects/default/models/nothing");
+  request.set_tree(0);
+  EXPECT_EQ(print().error_code(), grpc::StatusCode::NOT_FOUND);
+  request.set_name(TrainModel("probe", true));
+  const grpc::Status status = print();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION) << status.error_message();
+  EXPECT_EQ(ErrorInfoOf(status).reason(), "MODEL_HAS_NO_TREES");
 }
 
 TEST_F(ExplainServiceTest, CancelledExplanationsLeaveTheServerServing) {

@@ -14,7 +14,7 @@ namespace {
 
 std::vector<double> Explain(const TreeEnsemble& ensemble, std::span<const FeatureColumn> columns,
                             int64_t rows, int threads = 1) {
-  const PathShap shap(ensemble, static_cast<int>(columns.size()));
+  const PathShap shap(ensemble, static_cast<int>(columns.size()), Unstopped());
   std::vector<double> values(static_cast<size_t>(rows) * static_cast<size_t>(ensemble.outputs) *
                              columns.size());
   ThreadPool pool(threads);
@@ -28,7 +28,7 @@ void ExpectEqualsEnumeration(const TreeEnsemble& ensemble, const TrainingSet& se
   const std::vector<FeatureColumn> columns = set.columns();
   const size_t p = columns.size();
   const std::vector<double> values = Explain(ensemble, columns, rows);
-  const PathShap shap(ensemble, static_cast<int>(p));
+  const PathShap shap(ensemble, static_cast<int>(p), Unstopped());
   for (int64_t row = 0; row < rows; ++row) {
     for (int k = 0; k < ensemble.outputs; ++k) {
       const Game game = PathGame(ensemble, columns, row, k);
@@ -49,7 +49,7 @@ void ExpectEqualsEnumeration(const TreeEnsemble& ensemble, const TrainingSet& se
 double SumRuleError(const TreeEnsemble& ensemble, std::span<const FeatureColumn> columns,
                     int64_t rows) {
   const std::vector<double> values = Explain(ensemble, columns, rows);
-  const PathShap shap(ensemble, static_cast<int>(columns.size()));
+  const PathShap shap(ensemble, static_cast<int>(columns.size()), Unstopped());
   double worst = 0;
   auto at = values.begin();
   for (int64_t row = 0; row < rows; ++row) {
@@ -131,7 +131,7 @@ TEST(PathShapTest, ExplainsTreesWithoutSplits) {
   const TreeEnsemble forest = MakeForest(set, 2, 0, 1);
   ASSERT_EQ(forest.trees[0].node_count(), 1);
   EXPECT_EQ(Explain(forest, set.columns(), 5), std::vector<double>(10, 0.0));
-  EXPECT_EQ(PathShap(forest, 2).base()[0], 3);
+  EXPECT_EQ(PathShap(forest, 2, Unstopped()).base()[0], 3);
 }
 
 TEST(PathShapTest, FeaturesWithoutSplitGetZero) {
@@ -181,9 +181,9 @@ TEST(PathShapTest, SumsToTheScoreInGrownDeepTrees) {
 
 TEST(PathShapTest, BaseDoesNotDependOnTheShrinkage) {
   const TrainingSet set = MakeRandomSet({.rows = 300, .numeric_features = 6}, 2);
-  const double base = PathShap(MakeForest(set, 5, 0, 0), 6).base()[0];
+  const double base = PathShap(MakeForest(set, 5, 0, 0), 6, Unstopped()).base()[0];
   for (const double lambda : {0.1, 10.0, 500.0, 1e9}) {
-    EXPECT_NEAR(PathShap(MakeForest(set, 5, 0, lambda), 6).base()[0], base, 1e-12);
+    EXPECT_NEAR(PathShap(MakeForest(set, 5, 0, lambda), 6, Unstopped()).base()[0], base, 1e-12);
   }
 }
 
@@ -195,7 +195,7 @@ TEST(PathShapTest, DoesNotDependOnThreadsOrOnTheRange) {
   for (const int threads : {2, 5, 16}) {
     EXPECT_EQ(Explain(forest, set.columns(), 1000, threads), one);
   }
-  const PathShap shap(forest, 5);
+  const PathShap shap(forest, 5, Unstopped());
   ThreadPool pool(1);
   StopToken stop({});
   for (const int64_t begin : {0, 1, 17, 999}) {
@@ -231,7 +231,7 @@ TEST(PathShapTest, KernelsAgree) {
 
 TEST(PathShapTest, StopsWhenAsked) {
   const TrainingSet set = MakeRandomSet({.rows = 200, .numeric_features = 4}, 2);
-  const PathShap shap(MakeForest(set, 1, 0, 3), 4);
+  const PathShap shap(MakeForest(set, 1, 0, 3), 4, Unstopped());
   std::vector<double> values(800);
   ThreadPool pool(2);
   StopToken stop([] { return absl::CancelledError("enough"); });

@@ -23,7 +23,7 @@ std::vector<double> Explain(const ShapInteractions& shap, std::span<const Featur
 void ExpectEqualsEnumeration(const TreeEnsemble& ensemble, const TrainingSet& set, int64_t rows) {
   const std::vector<FeatureColumn> columns = set.columns();
   const int p = static_cast<int>(columns.size());
-  const ShapInteractions shap(ensemble, p);
+  const ShapInteractions shap(ensemble, p, Unstopped());
   const std::vector<double> values = Explain(shap, columns, rows);
   auto at = values.begin();
   for (int64_t row = 0; row < rows; ++row) {
@@ -72,7 +72,7 @@ TEST(ShapInteractionsTest, AreSymmetricAndSumToTheValuesInDeepTrees) {
   const TrainingSet set = MakeRandomSet({.rows = 1500, .numeric_features = 15}, 4);
   const TreeEnsemble forest = MakeForest(set, 2, 0, 1);
   const std::vector<FeatureColumn> columns = set.columns();
-  const ShapInteractions shap(forest, 15);
+  const ShapInteractions shap(forest, 15, Unstopped());
   const std::vector<double> values = Explain(shap, columns, 50);
   EXPECT_EQ(Explain(shap, columns, 50, 3), values);
   for (size_t row = 0; row < 50; ++row) {
@@ -89,7 +89,7 @@ TEST(ShapInteractionsTest, AreSymmetricAndSumToTheValuesInDeepTrees) {
 
 TEST(ShapInteractionsTest, StopsWhenAsked) {
   const TrainingSet set = MakeRandomSet({.rows = 60, .numeric_features = 5}, 5);
-  const ShapInteractions shap(MakeForest(set, 3, 0, 2), 5);
+  const ShapInteractions shap(MakeForest(set, 3, 0, 2), 5, Unstopped());
   std::vector<double> values(60 * 25);
   ThreadPool pool(2);
   StopToken stop([] { return absl::CancelledError("enough"); });

@@ -11,9 +11,16 @@
 
 #include "core/trees/ensemble.h"
 #include "core/trees/shrinkage.h"
+#include "core/trees/stop_token.h"
 #include "tests/core/trees/tree_test_data.h"
 
 namespace trainyard {
+
+// Never stops.
+inline StopToken& Unstopped() {
+  static auto* const token = new StopToken({});
+  return *token;
+}
 
 // The worth of a set of features, given as bits.
 using Game = std::function<double(uint32_t features)>;
