@@ -36,9 +36,12 @@ class IncomingFile {
       return absl::DataLossError(absl::StrCat(label_, ": a chunk begins at byte ", chunk.offset(),
                                               " where byte ", received_, " is next"));
     }
-    if (Crc32c(chunk.data()) != chunk.crc32c()) {
-      return absl::DataLossError(
-          absl::StrCat(label_, ": the checksum of the chunk at byte ", received_, " differs"));
+    const uint32_t crc = Crc32c(chunk.data());
+    if (crc != chunk.crc32c()) {
+      return absl::DataLossError(absl::StrCat(label_, ": the chunk at byte ", received_,
+                                              " has the CRC-32C ", absl::Hex(crc, absl::kZeroPad8),
+                                              "; the server sent ",
+                                              absl::Hex(chunk.crc32c(), absl::kZeroPad8)));
     }
     CLIENT_RETURN_IF_ERROR(file_->Write(chunk.data()));
     digest_.Update(chunk.data());
@@ -52,8 +55,10 @@ class IncomingFile {
       return absl::DataLossError(
           absl::StrCat(label_, ": ", received_, " bytes arrived of ", total_));
     }
-    if (digest_.FinishHex() != sha256_) {
-      return absl::DataLossError(absl::StrCat(label_, ": the SHA-256 of the file differs"));
+    const std::string digest = digest_.FinishHex();
+    if (digest != sha256_) {
+      return absl::DataLossError(absl::StrCat(label_, ": the file has the SHA-256 ", digest,
+                                              "; the server sent ", sha256_));
     }
     return file_->Commit();
   }

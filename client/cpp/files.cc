@@ -56,9 +56,9 @@ absl::Status CheckRelativePath(std::string_view path) {
     good = good && !part.empty() && part != "." && part != ".." && part.size() <= 255;
   }
   if (good) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("the file name \"", absl::CHexEscape(View(path)),
-                   "\" is refused: it must be a relative path without . and .. parts"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "the file name \"", absl::CHexEscape(View(path)),
+      "\" is refused: it must be a relative path without . and .. parts and backslashes"));
 }
 
 InputFile::InputFile(std::string path, int descriptor, int64_t size)

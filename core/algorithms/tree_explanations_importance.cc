@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 #include <optional>
+#include <span>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -67,9 +68,8 @@ std::optional<std::string> LabelAt(const Table& table, int column, int64_t row) 
   return std::string(buffer, end.ptr);
 }
 
-// Columns of the targets and of the weight, with violations for what is absent or of a wrong type.
-std::vector<int> FindColumns(const TreeExplanationJob& job, std::optional<int>& weight,
-                             Violations& violations) {
+// Columns of the targets, with violations for what is absent or of a wrong type.
+std::vector<int> FindTargets(const TreeExplanationJob& job, Violations& violations) {
   const Table& table = *job.request.table;
   std::vector<int> targets;
   for (const std::string& name : job.model.targets) {
@@ -83,21 +83,27 @@ std::vector<int> FindColumns(const TreeExplanationJob& job, std::optional<int>& 
       targets.push_back(*column);
     }
   }
-  const std::string& name = job.request.header.importance().weight_column();
-  if (name.empty()) return targets;
-  weight = table.FindColumn(name);
-  if (!weight.has_value() || table.column(*weight).type() == v1::COLUMN_TYPE_CATEGORICAL) {
-    violations.Add("header.importance.weight_column",
-                   absl::StrCat("'", name, "' is no numeric column of the table"));
-    weight.reset();
-  }
   return targets;
+}
+
+// Weights of the rows; empty when none are asked for, or with a violation.
+std::span<const double> FindWeights(const TreeExplanationJob& job, Violations& violations) {
+  const Table& table = *job.request.table;
+  const std::string& name = job.request.header.importance().weight_column();
+  if (name.empty()) return {};
+  const std::optional<int> column = table.FindColumn(name);
+  if (column.has_value() && table.column(*column).type() != v1::COLUMN_TYPE_CATEGORICAL) {
+    return table.numbers(*column);
+  }
+  violations.Add("header.importance.weight_column",
+                 absl::StrCat("'", name, "' is no numeric column of the table"));
+  return {};
 }
 
 absl::StatusOr<Targets> ReadTargets(const TreeExplanationJob& job) {
   Violations violations;
-  std::optional<int> weight;
-  const std::vector<int> columns = FindColumns(job, weight, violations);
+  const std::vector<int> columns = FindTargets(job, violations);
+  const std::span<const double> weights = FindWeights(job, violations);
   TY_RETURN_IF_ERROR(violations.ToStatus());
   const Table& table = *job.request.table;
   absl::flat_hash_map<std::string, int32_t> class_of;
@@ -107,7 +113,7 @@ absl::StatusOr<Targets> ReadTargets(const TreeExplanationJob& job) {
   Targets targets;
   for (int64_t row = 0; row < job.rows; ++row) {
     const size_t r = static_cast<size_t>(row);
-    const double row_weight = weight.has_value() ? table.numbers(*weight)[r] : 1;
+    const double row_weight = weights.empty() ? 1 : weights[r];
     if (!(row_weight >= 0) || std::isinf(row_weight)) {
       violations.Add("header.importance.weight_column",
                      absl::StrCat("is ", row_weight, " in row ", row + 1,
@@ -134,7 +140,7 @@ absl::StatusOr<Targets> ReadTargets(const TreeExplanationJob& job) {
       targets.classes.push_back(found->second);
     }
     targets.rows.push_back(row);
-    if (weight.has_value()) targets.weights.push_back(row_weight);
+    if (!weights.empty()) targets.weights.push_back(row_weight);
   }
   if (targets.rows.empty()) {
     violations.Add("header.dataset", "has no row with a target and a positive weight");

@@ -10,14 +10,20 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/crc32c.h"
+#include "core/base/status.h"
 
 namespace trainyard {
 namespace {
 
-absl::Status RangeError(int64_t offset, int64_t limit, int64_t size) {
-  return absl::OutOfRangeError(absl::StrCat("offset ", offset, " and limit ", limit,
-                                            " must be from 0, the offset at most the file's ", size,
-                                            " bytes"));
+absl::Status CheckRange(int64_t offset, int64_t limit, int64_t size) {
+  if (offset < 0 || offset > size) {
+    return absl::OutOfRangeError(absl::StrCat("offset is ", offset, "; must be from 0 to ", size,
+                                              ", the bytes of the file"));
+  }
+  if (limit < 0) {
+    return absl::OutOfRangeError(absl::StrCat("limit is ", limit, "; must be at least 0"));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -25,7 +31,7 @@ absl::Status RangeError(int64_t offset, int64_t limit, int64_t size) {
 absl::StatusOr<FileChunker> FileChunker::Open(const std::filesystem::path& file, std::string path,
                                               std::string sha256, int64_t size_bytes,
                                               int64_t offset, int64_t limit) {
-  if (offset < 0 || limit < 0 || offset > size_bytes) return RangeError(offset, limit, size_bytes);
+  TY_RETURN_IF_ERROR(CheckRange(offset, limit, size_bytes));
   FileChunker chunker;
   chunker.descriptor_ = open(file.c_str(), O_RDONLY | O_CLOEXEC);
   if (chunker.descriptor_ < 0) return absl::ErrnoToStatus(errno, "cannot open a stored file");

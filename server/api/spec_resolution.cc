@@ -1,5 +1,6 @@
 #include "server/api/spec_resolution.h"
 
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -46,6 +47,9 @@ class Resolver {
   void FindAlgorithm();
   absl::Status PinDatasets();
   absl::Status PinDataset(const std::string& field, std::string& name);
+  // The parsed name of a resource of the job's project; nullopt, with a violation, for any other.
+  template <class Name>
+  std::optional<Name> ParseOwn(const std::string& field, const std::string& name);
   absl::Status CheckModels();
   absl::Status CheckModel(const std::string& field, const std::string& name);
   void CheckSpec();
@@ -187,17 +191,24 @@ absl::Status Resolver::PinDatasets() {
   return failure;
 }
 
-absl::Status Resolver::PinDataset(const std::string& field, std::string& name) {
-  const auto parsed = DatasetName::Parse(name);
+template <class Name>
+std::optional<Name> Resolver::ParseOwn(const std::string& field, const std::string& name) {
+  absl::StatusOr<Name> parsed = Name::Parse(name);
   if (!parsed.ok()) {
     violations_.Add(field, std::string(parsed.status().message()));
-    return absl::OkStatus();
+    return std::nullopt;
   }
   if (parsed->project != project_.project) {
     violations_.Add(
         field, absl::StrCat("'", name, "' is not of the job's project '", project_.project, "'"));
-    return absl::OkStatus();
+    return std::nullopt;
   }
+  return *std::move(parsed);
+}
+
+absl::Status Resolver::PinDataset(const std::string& field, std::string& name) {
+  const auto parsed = ParseOwn<DatasetName>(field, name);
+  if (!parsed.has_value()) return absl::OkStatus();
   const auto version = environment_.get_dataset_version(*parsed);
   if (absl::IsNotFound(version.status())) {
     violations_.Add(field, absl::StrCat("'", name, "' does not exist"));
@@ -223,16 +234,8 @@ absl::Status Resolver::CheckModels() {
 }
 
 absl::Status Resolver::CheckModel(const std::string& field, const std::string& name) {
-  const auto parsed = ModelName::Parse(name);
-  if (!parsed.ok()) {
-    violations_.Add(field, std::string(parsed.status().message()));
-    return absl::OkStatus();
-  }
-  if (parsed->project != project_.project) {
-    violations_.Add(
-        field, absl::StrCat("'", name, "' is not of the job's project '", project_.project, "'"));
-    return absl::OkStatus();
-  }
+  const auto parsed = ParseOwn<ModelName>(field, name);
+  if (!parsed.has_value()) return absl::OkStatus();
   if (environment_.get_model == nullptr) return absl::OkStatus();
   const auto model = environment_.get_model(*parsed);
   if (!absl::IsNotFound(model.status())) return model.status();

@@ -4,13 +4,13 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "core/base/crc32c.h"
 #include "core/base/status.h"
 #include "server/api/call.h"
 #include "server/api/file_chunks.h"
 #include "server/api/services.h"
 #include "server/api/upload_reactor.h"
 #include "server/api/worker_session.h"
+#include "server/storage/received_chunks.h"
 #include "trainyard/v1/worker_service.grpc.pb.h"
 
 namespace trainyard {
@@ -31,26 +31,15 @@ class ArtifactSink final
     const v1::FileChunk& chunk = message.chunk();
     const auto size = static_cast<int64_t>(chunk.data().size());
     if (size > kMaxChunkBytes) {
-      return Refuse(absl::StrCat("a chunk of ", size, " bytes; at most ", kMaxChunkBytes));
+      return Refuse(absl::StrCat("chunk.data has ", size, " bytes; at most ", kMaxChunkBytes));
     }
-    if (chunk.offset() != writer_->size_bytes() || size > header_.size_bytes() - chunk.offset()) {
-      return absl::OutOfRangeError(absl::StrCat("a chunk of ", size, " bytes at ", chunk.offset(),
-                                                " where byte ", writer_->size_bytes(), " of ",
-                                                header_.size_bytes(), " is next"));
-    }
-    if (Crc32c(chunk.data()) != chunk.crc32c()) {
-      return absl::DataLossError(
-          absl::StrCat("the checksum of the chunk at byte ", chunk.offset(), " differs"));
-    }
+    TY_RETURN_IF_ERROR(CheckChunk(chunk, writer_->size_bytes(), header_.size_bytes()));
     return writer_->Append(chunk.data());
   }
 
   absl::StatusOr<v1::UploadArtifactResponse> Finish() override {
     if (writer_ == nullptr) return Refuse("the first message must be the header");
-    if (writer_->size_bytes() != header_.size_bytes()) {
-      return absl::OutOfRangeError(absl::StrCat(writer_->size_bytes(), " bytes came; ",
-                                                header_.size_bytes(), " were declared"));
-    }
+    TY_RETURN_IF_ERROR(CheckReceivedSize(writer_->size_bytes(), header_.size_bytes()));
     TY_ASSIGN_OR_RETURN(const BlobInfo blob, writer_->Commit());
     TY_RETURN_IF_ERROR(jobs_.AddArtifact(header_, blob, blobs_.Hold(blob.sha256)));
     v1::UploadArtifactResponse response;
@@ -69,7 +58,10 @@ class ArtifactSink final
   absl::Status Begin(v1::UploadArtifactRequest& message) {
     if (!message.has_header()) return Refuse("the first message must be the header");
     header_ = std::move(*message.mutable_header());
-    if (header_.size_bytes() < 0) return Refuse("size_bytes is negative");
+    if (header_.size_bytes() < 0) {
+      return Refuse(
+          absl::StrCat("header.size_bytes is ", header_.size_bytes(), "; must be at least 0"));
+    }
     TY_RETURN_IF_ERROR(jobs_.AuthoriseArtifact(header_));
     TY_ASSIGN_OR_RETURN(writer_, blobs_.Create(header_.size_bytes()));
     return absl::OkStatus();

@@ -4,10 +4,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "core/base/crc32c.h"
 #include "core/base/sha256.h"
 #include "core/base/status.h"
 #include "google/protobuf/util/time_util.h"
+#include "server/storage/received_chunks.h"
 
 namespace trainyard {
 namespace {
@@ -51,35 +51,16 @@ class Upload final : public DatasetUpload {
 
  private:
   absl::Status AppendChunk(const v1::FileChunk& chunk) {
-    const int64_t written = writer_->size_bytes();
-    const auto size = static_cast<int64_t>(chunk.data().size());
-    if (chunk.offset() != written) {
-      return absl::OutOfRangeError(
-          absl::StrCat("chunk.offset is ", chunk.offset(), "; the next is ", written));
-    }
-    if (size > header_.size_bytes() - written) {
-      return absl::OutOfRangeError(absl::StrCat("chunk.data ends at byte ", written + size,
-                                                ", header.size_bytes is ", header_.size_bytes()));
-    }
-    const uint32_t crc = Crc32c(chunk.data());
-    if (crc != chunk.crc32c()) {
-      return absl::DataLossError(
-          absl::StrCat("chunk.crc32c is ", absl::Hex(chunk.crc32c(), absl::kZeroPad8),
-                       ", the data at byte ", written, " have ", absl::Hex(crc, absl::kZeroPad8)));
-    }
+    TY_RETURN_IF_ERROR(CheckChunk(chunk, writer_->size_bytes(), header_.size_bytes()));
     return writer_->Append(chunk.data());
   }
 
   absl::Status VerifyContent() {
-    if (writer_->size_bytes() != header_.size_bytes()) {
-      return absl::OutOfRangeError(absl::StrCat("the upload ended after ", writer_->size_bytes(),
-                                                " bytes, header.size_bytes is ",
-                                                header_.size_bytes()));
-    }
+    TY_RETURN_IF_ERROR(CheckReceivedSize(writer_->size_bytes(), header_.size_bytes()));
     const std::string found = writer_->Sha256();
     if (found == header_.sha256()) return absl::OkStatus();
-    return absl::DataLossError(
-        absl::StrCat("header.sha256 is ", header_.sha256(), ", the bytes received have ", found));
+    return absl::DataLossError(absl::StrCat("header.sha256 is ", header_.sha256(), "; must be ",
+                                            found, ", the SHA-256 of the bytes received"));
   }
 
   absl::StatusOr<v1::Dataset> Complete() {

@@ -9,6 +9,7 @@
 #include "core/base/sha256.h"
 #include "core/base/status.h"
 #include "google/protobuf/util/time_util.h"
+#include "server/storage/received_chunks.h"
 
 namespace trainyard {
 namespace {
@@ -69,12 +70,8 @@ class OpenUpload final : public DatasetUpload {
   absl::StatusOr<v1::Dataset> Finish() override {
     MutexLock lock(&entry_->mutex);
     TY_RETURN_IF_ERROR(CheckOurs());
-    if (entry_->committed_bytes < entry_->declared_bytes) {
-      // A connection that is cut may look like an end.
-      return absl::OutOfRangeError(
-          absl::StrCat("the upload ended after ", entry_->committed_bytes.load(),
-                       " bytes, header.size_bytes is ", entry_->declared_bytes));
-    }
+    // Too few may be a connection that was cut: the upload stays open.
+    TY_RETURN_IF_ERROR(CheckReceivedSize(entry_->committed_bytes, entry_->declared_bytes));
     entry_->finishing = true;
     entry_->ended = true;
     return entry_->upload->Finish();

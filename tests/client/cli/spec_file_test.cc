@@ -33,7 +33,7 @@ TEST(SpecFileTest, ReadsTheSpecAlone) {
                            R"( {"folds": 5, "cart": {"maxDepth": 3}, "scheme": 3})",
                            "# comment\nfolds: 5\ncart { max_depth: 3 }\nscheme: SCHEME_CONSTANT\n",
                            "folds: 5, cart: <max_depth: 3>; scheme: 3"}) {
-    const auto& spec = Read(text).spec().hierarchical_shrinkage();
+    const v1::HierarchicalShrinkageSpec spec = Read(text).spec().hierarchical_shrinkage();
     EXPECT_EQ(spec.folds(), 5);
     EXPECT_EQ(spec.cart().max_depth(), 3);
     EXPECT_EQ(spec.scheme(), v1::HierarchicalShrinkageSpec::SCHEME_CONSTANT);

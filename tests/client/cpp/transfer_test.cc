@@ -1,4 +1,5 @@
 // Uploads, downloads and predictions.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -7,8 +8,11 @@
 #include <memory>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
 #include "client/cpp/checksums.h"
 #include "client/cpp/client.h"
 #include "client/cpp/files.h"
@@ -17,6 +21,8 @@
 
 namespace trainyard {
 namespace {
+
+using ::testing::HasSubstr;
 
 namespace fs = std::filesystem;
 
@@ -168,10 +174,21 @@ TEST_F(TransferTest, DownloadContinuesAfterALostConnection) {
 
 TEST_F(TransferTest, SpoiltDownloadsLeaveNothing) {
   server_.state().dataset_bytes = data_;
-  for (int fault = 0; fault < 3; ++fault) {
-    server_.state().download_fault = {fault == 0, fault == 1, fault == 2, -1};
+  const uint32_t crc = Crc32c(data_.substr(0, 1000));
+  const auto hex = [](uint32_t value) { return absl::StrCat(absl::Hex(value, absl::kZeroPad8)); };
+  const std::vector<std::pair<testing::DownloadFault, std::string>> cases = {
+      {{.wrong_crc = true},
+       absl::StrCat("the chunk at byte 0 has the CRC-32C ", hex(crc), "; the server sent ",
+                    hex(crc + 1))},
+      {{.wrong_sha256 = true},
+       absl::StrCat("the file has the SHA-256 ", HexSha256(data_), "; the server sent ",
+                    std::string(64, '0'))},
+      {{.short_file = true}, absl::StrCat(data_.size() - 1, " bytes arrived of ", data_.size())}};
+  for (const auto& [fault, message] : cases) {
+    server_.state().download_fault = fault;
     const auto size = client_->DownloadDataset(kDataset, Path("out.csv"));
-    EXPECT_TRUE(absl::IsDataLoss(size.status())) << fault << " " << size.status();
+    EXPECT_TRUE(absl::IsDataLoss(size.status())) << size.status();
+    EXPECT_THAT(std::string(size.status().message()), HasSubstr(message));
     ExpectOnly({});
   }
 }
@@ -208,19 +225,26 @@ TEST_F(TransferTest, RefusesModelFilesOutsideTheFolder) {
     ServeModel({{"good", "x"}, {path, "evil"}});
     const auto model = client_->DownloadModel(kModel, Path("m"));
     EXPECT_TRUE(absl::IsInvalidArgument(model.status())) << path << " " << model.status();
+    EXPECT_THAT(std::string(model.status().message()),
+                HasSubstr(absl::StrCat("the file name \"", absl::CHexEscape(path),
+                                       "\" is refused: it must be a relative path")));
     ExpectOnly({});
   }
 }
 
 TEST_F(TransferTest, NoticesMissingDoubledAndChangedModelFiles) {
   ServeModel({{"a", "x"}, {"b", "y"}});
-  server_.state().model_files = {{"a", "x"}};
-  EXPECT_TRUE(absl::IsDataLoss(client_->DownloadModel(kModel, Path("m")).status()));
-  server_.state().model_files = {{"a", "x"}, {"b", "other"}};
-  EXPECT_TRUE(absl::IsDataLoss(client_->DownloadModel(kModel, Path("m")).status()));
-  server_.state().model_files = {{"a", "x"}, {"a", "x"}, {"b", "y"}};
-  EXPECT_TRUE(absl::IsDataLoss(client_->DownloadModel(kModel, Path("m")).status()));
-  ExpectOnly({});
+  const auto expect_loss = [&](std::vector<testing::FakeModelFile> files,
+                               const std::string& message) {
+    server_.state().model_files = std::move(files);
+    const absl::Status status = client_->DownloadModel(kModel, Path("m")).status();
+    EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(message));
+    ExpectOnly({});
+  };
+  expect_loss({{"a", "x"}}, absl::StrCat("b of ", kModel, " did not arrive"));
+  expect_loss({{"a", "x"}, {"b", "other"}}, absl::StrCat("b of ", kModel, " is another file"));
+  expect_loss({{"a", "x"}, {"a", "x"}, {"b", "y"}}, "a arrived twice");
 }
 
 TEST_F(TransferTest, PredictsFromAFile) {

@@ -1,220 +1,19 @@
-// DatasetService over a real connection.
+// DatasetService over a real connection: what is stored is read, listed and deleted.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <chrono>
-#include <fstream>
-#include <thread>
-
 #include "absl/strings/str_cat.h"
-#include "core/base/crc32c.h"
 #include "core/base/sha256.h"
-#include "tests/server/api/test_server.h"
+#include "tests/server/api/dataset_fixture.h"
 
 namespace trainyard {
 namespace {
 
-using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::UnorderedElementsAre;
-using Stub = v1::DatasetService::Stub;
 
-class DatasetServiceTest : public ::testing::Test {
- protected:
-  // Sends these messages and nothing else.
-  grpc::Status Send(const std::vector<v1::UploadDatasetRequest>& messages) {
-    grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
-    v1::Dataset dataset;
-    const auto writer = datasets_->UploadDataset(&context, &dataset);
-    for (const auto& message : messages) {
-      if (!writer->Write(message)) break;
-    }
-    writer->WritesDone();
-    return writer->Finish();
-  }
-  static v1::UploadDatasetRequest Header(const v1::UploadDatasetHeader& header) {
-    v1::UploadDatasetRequest message;
-    *message.mutable_header() = header;
-    return message;
-  }
-  static v1::UploadDatasetRequest Chunk(const v1::FileChunk& chunk) {
-    v1::UploadDatasetRequest message;
-    *message.mutable_chunk() = chunk;
-    return message;
-  }
-  v1::Dataset MustUpload(std::string_view id, std::string_view bytes) {
-    v1::Dataset dataset;
-    const grpc::Status status = Upload(*datasets_, id, bytes, dataset);
-    EXPECT_TRUE(status.ok()) << status.error_message();
-    return dataset;
-  }
-  void ExpectNothingStored(const std::string& id) {
-    v1::GetDatasetRequest request;
-    request.set_name("projects/default/datasets/" + id);
-    v1::Dataset dataset;
-    EXPECT_EQ(Call(*datasets_, &Stub::GetDataset, request, dataset).error_code(),
-              grpc::StatusCode::NOT_FOUND);
-    // What a call leaves on the disk is removed after its answer.
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-    while (server_.CountStrayFiles() > 0 && std::chrono::steady_clock::now() < deadline) {
-      std::this_thread::yield();
-    }
-    EXPECT_EQ(server_.CountStrayFiles(), 0);
-  }
-  grpc::Status Download(const v1::DownloadDatasetRequest& request, std::string& bytes,
-                        v1::FileChunk& first) {
-    grpc::ClientContext context;
-    const auto reader = datasets_->DownloadDataset(&context, request);
-    v1::FileChunk chunk;
-    bool is_first = true;
-    while (reader->Read(&chunk)) {
-      if (is_first) first = chunk;
-      is_first = false;
-      EXPECT_EQ(chunk.offset(), request.offset() + static_cast<int64_t>(bytes.size()));
-      EXPECT_EQ(chunk.crc32c(), Crc32c(chunk.data()));
-      EXPECT_LE(chunk.data().size(), 1u << 20);
-      bytes += chunk.data();
-    }
-    return reader->Finish();
-  }
-
-  // The upload once it has `bytes` and, when its call has ended, the server knows that.
-  v1::DatasetUpload WaitForUpload(const std::string& id, size_t bytes) {
-    v1::GetUploadRequest request;
-    request.set_parent("projects/default");
-    request.set_upload_id(id);
-    v1::DatasetUpload upload;
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-    while (std::chrono::steady_clock::now() < deadline) {
-      const grpc::Status status = Call(*datasets_, &Stub::GetUpload, request, upload);
-      if (status.ok() && upload.committed_size_bytes() == static_cast<int64_t>(bytes)) break;
-      std::this_thread::yield();
-    }
-    return upload;
-  }
-
-  TestServer server_;
-  std::unique_ptr<Stub> datasets_ = server_.datasets();
-};
-
-TEST_F(DatasetServiceTest, StoresATableAndItsVersions) {
-  const std::string table = SmallTable();
-  const v1::Dataset first = MustUpload("table", table);
-  EXPECT_EQ(first.name(), "projects/default/datasets/table");
-  EXPECT_EQ(first.latest_version().table().row_count(), 60);
-  EXPECT_EQ(first.latest_version().sha256(), Sha256Hex(table));
-  EXPECT_EQ(MustUpload("table", table).version_count(), 1) << "equal bytes store nothing";
-  EXPECT_EQ(MustUpload("table", SmallTable(61)).version_count(), 2);
-  v1::GetDatasetRequest request;
-  request.set_name("projects/default/datasets/table/versions/1");
-  v1::Dataset dataset;
-  ASSERT_TRUE(Call(*datasets_, &Stub::GetDataset, request, dataset).ok());
-  EXPECT_EQ(dataset.latest_version().name(), request.name());
-  EXPECT_EQ(dataset.latest_version().table().row_count(), 60);
-}
-
-TEST_F(DatasetServiceTest, UploadAcceptsAnyChunking) {
-  const std::string table = SmallTable(5000);
-  v1::Dataset dataset;
-  ASSERT_TRUE(Upload(*datasets_, "small-chunks", table, dataset, 777).ok());
-  EXPECT_EQ(dataset.latest_version().size_bytes(), static_cast<int64_t>(table.size()));
-}
-
-TEST_F(DatasetServiceTest, UploadMustBeginWithAHeader) {
-  EXPECT_THAT(FieldsOf(Send({Chunk(ChunkOf("a", 0))})), ElementsAre("header"));
-  EXPECT_THAT(FieldsOf(Send({})), ElementsAre("header"));
-  const auto header = Header(HeaderOf("twice", "a,b\n1,2\n"));
-  EXPECT_THAT(FieldsOf(Send({header, header})), ElementsAre("message"));
-  ExpectNothingStored("twice");
-}
-
-TEST_F(DatasetServiceTest, UploadNamesEveryWrongHeaderField) {
-  v1::UploadDatasetHeader header = HeaderOf("x", "a\n1\n");
-  header.set_parent("project");
-  header.set_dataset_id("Bad Id");
-  header.set_sha256("12");
-  header.set_size_bytes(-1);
-  const grpc::Status status = Send({Header(header)});
-  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
-  EXPECT_THAT(FieldsOf(status), UnorderedElementsAre("header.parent", "header.dataset_id",
-                                                     "header.sha256", "header.size_bytes"));
-}
-
-TEST_F(DatasetServiceTest, UploadRejectsDamagedChunks) {
-  const std::string table = SmallTable();
-  v1::FileChunk damaged = ChunkOf(table, 0);
-  damaged.set_crc32c(damaged.crc32c() ^ 1);
-  EXPECT_EQ(Send({Header(HeaderOf("bad", table)), Chunk(damaged)}).error_code(),
-            grpc::StatusCode::DATA_LOSS);
-  ExpectNothingStored("bad");
-  v1::UploadDatasetHeader header = HeaderOf("bad", table);
-  header.set_sha256(Sha256Hex("something else"));
-  EXPECT_EQ(Send({Header(header), Chunk(ChunkOf(table, 0))}).error_code(),
-            grpc::StatusCode::DATA_LOSS);
-  ExpectNothingStored("bad");
-}
-
-TEST_F(DatasetServiceTest, UploadRejectsOtherSizesThanDeclared) {
-  const std::string table = SmallTable();
-  const auto header = Header(HeaderOf("bad", table));
-  EXPECT_EQ(Send({header, Chunk(ChunkOf(table.substr(0, 50), 0))}).error_code(),
-            grpc::StatusCode::OUT_OF_RANGE);
-  EXPECT_EQ(Send({header, Chunk(ChunkOf(table + "1,2,low,1,\n", 0))}).error_code(),
-            grpc::StatusCode::OUT_OF_RANGE);
-  EXPECT_EQ(Send({header, Chunk(ChunkOf(table, 10))}).error_code(), grpc::StatusCode::OUT_OF_RANGE);
-  ExpectNothingStored("bad");
-}
-
-TEST_F(DatasetServiceTest, UploadRejectsLargeChunks) {
-  const std::string bytes((1 << 20) + 1, 'x');
-  const grpc::Status status = Send({Header(HeaderOf("bad", bytes)), Chunk(ChunkOf(bytes, 0))});
-  EXPECT_THAT(FieldsOf(status), ElementsAre("chunk.data"));
-  ExpectNothingStored("bad");
-}
-
-TEST_F(DatasetServiceTest, TenGigabytesDeclaredAreRefusedWhereTheLimitIsLess) {
-  TestServer::Options options;
-  options.max_dataset_bytes = int64_t{1} << 30;
-  TestServer server(options);
-  const auto datasets = server.datasets();
-  v1::UploadDatasetHeader header = HeaderOf("huge", "a\n1\n");
-  header.set_size_bytes(int64_t{10} << 30);
-  grpc::ClientContext context;
-  v1::Dataset dataset;
-  const auto writer = datasets->UploadDataset(&context, &dataset);
-  writer->Write(Header(header));
-  const grpc::Status status = writer->Finish();
-  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
-  EXPECT_THAT(status.error_message(), HasSubstr("10737418240"));
-  EXPECT_EQ(server.CountStrayFiles(), 0);
-}
-
-TEST_F(DatasetServiceTest, UploadCutInTheMiddleLeavesNoTrace) {
-  const std::string table = SmallTable(20'000);
-  {
-    grpc::ClientContext context;
-    v1::Dataset dataset;
-    const auto writer = datasets_->UploadDataset(&context, &dataset);
-    ASSERT_TRUE(writer->Write(Header(HeaderOf("cut", table))));
-    ASSERT_TRUE(writer->Write(Chunk(ChunkOf(table.substr(0, 100'000), 0))));
-    context.TryCancel();
-    EXPECT_EQ(writer->Finish().error_code(), grpc::StatusCode::CANCELLED);
-  }
-  ExpectNothingStored("cut");
-  MustUpload("cut", table);
-}
-
-TEST_F(DatasetServiceTest, WrongTableNamesLineAndColumn) {
-  const grpc::Status status = [&] {
-    v1::Dataset dataset;
-    return Upload(*datasets_, "bad", "a,b,c\n1,2,3\n4,5\n", dataset);
-  }();
-  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
-  EXPECT_THAT(FieldsOf(status), Contains(HasSubstr("line 3")));
-  ExpectNothingStored("bad");
-}
+using DatasetServiceTest = DatasetFixture;
 
 TEST_F(DatasetServiceTest, DownloadsWhatWasUploaded) {
   const std::string table = SmallTable(100'000);
@@ -237,7 +36,16 @@ TEST_F(DatasetServiceTest, DownloadsWhatWasUploaded) {
   ASSERT_TRUE(Download(request, bytes, first).ok()) << "the end is a place to resume from";
   EXPECT_EQ(bytes, "");
   request.set_offset(static_cast<int64_t>(table.size()) + 1);
-  EXPECT_EQ(Download(request, bytes, first).error_code(), grpc::StatusCode::OUT_OF_RANGE);
+  const grpc::Status beyond = Download(request, bytes, first);
+  EXPECT_EQ(beyond.error_code(), grpc::StatusCode::OUT_OF_RANGE);
+  EXPECT_EQ(beyond.error_message(),
+            absl::StrCat("offset is ", table.size() + 1, "; must be from 0 to ", table.size(),
+                         ", the bytes of the file"));
+  request.set_offset(0);
+  request.set_limit(-1);
+  const grpc::Status negative = Download(request, bytes, first);
+  EXPECT_EQ(negative.error_code(), grpc::StatusCode::OUT_OF_RANGE);
+  EXPECT_EQ(negative.error_message(), "limit is -1; must be at least 0");
   request.set_name("projects/default/datasets/nothing");
   EXPECT_EQ(Download(request, bytes, first).error_code(), grpc::StatusCode::NOT_FOUND);
 }
@@ -385,57 +193,6 @@ TEST_F(DatasetServiceTest, PreviewCutsLongValuesAndSaysWhich) {
   EXPECT_EQ(response.rows(0).values(1), accents.substr(0, 1023));
   EXPECT_EQ(response.rows(0).values(2), std::string(1024, 'y'));
   EXPECT_THAT(response.rows(1).cut_values(), ElementsAre());
-}
-
-TEST_F(DatasetServiceTest, UploadGoesOnAfterACut) {
-  const std::string table = SmallTable(20'000);
-  const size_t half = table.size() / 2;
-  v1::UploadDatasetHeader header = HeaderOf("resumed", table);
-  header.set_upload_id("0b7e9f5e-1c0f-4e8e-9a53-4f60f6a3d001");
-  {
-    grpc::ClientContext context;
-    v1::Dataset dataset;
-    const auto writer = datasets_->UploadDataset(&context, &dataset);
-    ASSERT_TRUE(writer->Write(Header(header)));
-    ASSERT_TRUE(writer->Write(Chunk(ChunkOf(table.substr(0, half), 0))));
-    const v1::DatasetUpload sent = WaitForUpload(header.upload_id(), half);
-    EXPECT_FALSE(sent.has_expire_time());
-    EXPECT_EQ(sent.size_bytes(), static_cast<int64_t>(table.size()));
-    context.TryCancel();
-    writer->Finish();
-  }
-  EXPECT_EQ(WaitForUpload(header.upload_id(), half).committed_size_bytes(),
-            static_cast<int64_t>(half));
-  v1::UploadDatasetHeader other = header;
-  other.set_dataset_id("other");
-  EXPECT_EQ(Send({Header(other)}).error_code(), grpc::StatusCode::ALREADY_EXISTS);
-  const auto rest = Chunk(ChunkOf(table.substr(half), static_cast<int64_t>(half)));
-  const grpc::Status status = Send({Header(header), rest});
-  ASSERT_TRUE(status.ok()) << status.error_message();
-  v1::GetUploadRequest get;
-  get.set_parent("projects/default");
-  get.set_upload_id(header.upload_id());
-  v1::DatasetUpload upload;
-  EXPECT_EQ(Call(*datasets_, &Stub::GetUpload, get, upload).error_code(),
-            grpc::StatusCode::NOT_FOUND)
-      << "it has ended";
-  v1::DownloadDatasetRequest download;
-  download.set_name("projects/default/datasets/resumed");
-  std::string bytes;
-  v1::FileChunk first;
-  ASSERT_TRUE(Download(download, bytes, first).ok());
-  EXPECT_EQ(bytes, table);
-}
-
-TEST_F(DatasetServiceTest, UploadIdsAreUuids) {
-  v1::UploadDatasetHeader header = HeaderOf("x", "a\n1\n");
-  header.set_upload_id("mine");
-  EXPECT_THAT(FieldsOf(Send({Header(header)})), ElementsAre("header.upload_id"));
-  v1::GetUploadRequest get;
-  get.set_upload_id("mine");
-  v1::DatasetUpload upload;
-  EXPECT_THAT(FieldsOf(Call(*datasets_, &Stub::GetUpload, get, upload)),
-              UnorderedElementsAre("parent", "upload_id"));
 }
 
 }  // namespace

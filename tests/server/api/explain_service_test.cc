@@ -17,28 +17,6 @@ using ::testing::UnorderedElementsAre;
 
 class ExplainServiceTest : public ::testing::Test {
  protected:
-  std::string TrainModel(const std::string& id, bool diagnostic = false) {
-    v1::Dataset dataset;
-    EXPECT_TRUE(Upload(*server_.datasets(), "table", SmallTable(), dataset).ok());
-    v1::CreateJobRequest request;
-    request.set_parent("projects/default");
-    request.set_job_id(id);
-    if (diagnostic) {
-      request.mutable_job()->mutable_spec()->mutable_diagnostic()->set_steps(1);
-    } else {
-      auto& spec = *request.mutable_job()->mutable_spec()->mutable_hierarchical_shrinkage();
-      spec.mutable_input()->set_dataset(dataset.name());
-      spec.mutable_input()->add_target_columns("target");
-      spec.mutable_input()->add_ignored_columns("empty");
-      spec.set_lambda(1);
-    }
-    v1::Job job;
-    const grpc::Status status =
-        Call(*server_.jobs(), &v1::JobService::Stub::CreateJob, request, job);
-    EXPECT_TRUE(status.ok()) << status.error_message();
-    return TrainAsWorker(server_, job.name()).model();
-  }
-
   grpc::Status Explain(const v1::ExplainHeader& header, const std::vector<std::string>& data,
                        std::vector<v1::ExplainResponse>& answer) {
     grpc::ClientContext context;
@@ -68,7 +46,7 @@ class ExplainServiceTest : public ::testing::Test {
 };
 
 TEST_F(ExplainServiceTest, ExplainsBytesAndDataSetsAlike) {
-  const std::string name = TrainModel("first");
+  const std::string name = TrainModel(server_, "first");
   const std::string table = SmallTable();
   std::vector<v1::ExplainResponse> from_bytes;
   const grpc::Status status =
@@ -108,7 +86,7 @@ TEST_F(ExplainServiceTest, ExplainsBytesAndDataSetsAlike) {
 }
 
 TEST_F(ExplainServiceTest, NamesEveryFieldThatIsWrong) {
-  const std::string name = TrainModel("first");
+  const std::string name = TrainModel(server_, "first");
   std::vector<v1::ExplainResponse> answer;
   v1::ExplainHeader header = HeaderFor("");
   header.set_dataset("projects/other");
@@ -136,7 +114,11 @@ TEST_F(ExplainServiceTest, NamesEveryFieldThatIsWrong) {
 }
 
 TEST_F(ExplainServiceTest, SaysThatOtherModelsCannotBeExplained) {
-  const std::string name = TrainModel("probe", true);
+  v1::Job job;
+  ASSERT_TRUE(
+      Call(*server_.jobs(), &v1::JobService::Stub::CreateJob, DiagnosticRequest("probe"), job)
+          .ok());
+  const std::string name = TrainAsWorker(server_, job.name()).model();
   std::vector<v1::ExplainResponse> answer;
   const grpc::Status status = Explain(HeaderFor(name), {SmallTable()}, answer);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION) << status.error_message();
@@ -178,7 +160,7 @@ TEST_F(ExplainServiceTest, PrintsTrees) {
 }
 
 TEST_F(ExplainServiceTest, CancelledExplanationsLeaveTheServerServing) {
-  const std::string name = TrainModel("first");
+  const std::string name = TrainModel(server_, "first");
   for (int i = 0; i < 10; ++i) {
     grpc::ClientContext context;
     const auto stream = models_->Explain(&context);

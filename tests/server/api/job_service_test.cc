@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "tests/server/api/test_server.h"
 
 namespace trainyard {
@@ -346,6 +347,7 @@ TEST_F(JobServiceTest, FullQueueIsRefusedWithARetryDelay) {
   const grpc::Status status = Call(*jobs, &Stub::CreateJob, DiagnosticRequest("refused"), job);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   EXPECT_EQ(ErrorInfoOf(status).reason(), "QUEUE_FULL");
+  EXPECT_THAT(status.error_message(), HasSubstr("the queue is full: 1 jobs are waiting"));
   google::rpc::Status details;
   ASSERT_TRUE(details.ParseFromString(status.error_details()));
   google::rpc::RetryInfo retry;
@@ -385,7 +387,12 @@ TEST_F(JobServiceTest, MessageAboveTheLimitIsRefused) {
   v1::CreateJobRequest request = DiagnosticRequest("large");
   request.mutable_job()->set_display_name(std::string(kMaxMessageBytes + 1, 'x'));
   v1::Job job;
-  EXPECT_EQ(Create(request, job).error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  const grpc::Status status = Create(request, job);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  // gRPC refuses it before any field is read.
+  EXPECT_THAT(status.error_message(),
+              HasSubstr(absl::StrFormat("larger than max (%d vs. %d)", request.ByteSizeLong(),
+                                        kMaxMessageBytes)));
   MustCreate(DiagnosticRequest("still-serving"));
 }
 

@@ -10,6 +10,7 @@ namespace trainyard {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
 
 constexpr char kJob[] = "projects/default/jobs/busy";
 constexpr char kAttempt[] = "projects/default/jobs/busy/attempts/1";
@@ -126,7 +127,10 @@ TEST_F(WatchTest, RefusesWhatItCannotServe) {
             grpc::StatusCode::NOT_FOUND);
   const grpc::Status later = Watcher(server_, 1000).Finish();
   EXPECT_EQ(later.error_code(), grpc::StatusCode::OUT_OF_RANGE);
-  EXPECT_FALSE(ErrorInfoOf(later).reason().empty());
+  EXPECT_EQ(ErrorInfoOf(later).reason(), "SEQUENCE_OUT_OF_RANGE");
+  EXPECT_THAT(later.error_message(), MatchesRegex("from_sequence 1000 of job projects/default/"
+                                                  "jobs/[a-z]+ is beyond the newest event \\+ 1, "
+                                                  "[0-9]+"));
   EXPECT_EQ(FieldsOf(Watcher(server_, -1).Finish()), std::vector<std::string>{"from_sequence"});
   EXPECT_EQ(FieldsOf(Watcher(server_, 1, "nonsense").Finish()), std::vector<std::string>{"name"});
 }

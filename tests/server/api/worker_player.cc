@@ -167,4 +167,24 @@ v1::Job TrainAsWorker(TestServer& server, const std::string& job) {
   return v1::Job();
 }
 
+std::string TrainModel(TestServer& server, const std::string& job_id, const std::string& table) {
+  v1::Dataset dataset;
+  const grpc::Status uploaded = Upload(*server.datasets(), "table", table, dataset);
+  EXPECT_TRUE(uploaded.ok()) << uploaded.error_message();
+  v1::CreateJobRequest request;
+  request.set_parent("projects/default");
+  request.set_job_id(job_id);
+  auto& spec = *request.mutable_job()->mutable_spec()->mutable_hierarchical_shrinkage();
+  spec.mutable_input()->set_dataset(dataset.name());
+  spec.mutable_input()->add_target_columns("target");
+  for (const auto& column : dataset.latest_version().table().columns()) {
+    if (column.name() == "empty") spec.mutable_input()->add_ignored_columns("empty");
+  }
+  spec.set_lambda(1);
+  v1::Job job;
+  const grpc::Status status = Call(*server.jobs(), &v1::JobService::Stub::CreateJob, request, job);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  return TrainAsWorker(server, job.name()).model();
+}
+
 }  // namespace trainyard

@@ -44,4 +44,9 @@ v1::JobEvent MetricEvent(std::string_view name, int64_t step, double value);
 // algorithm. Returns the finished job.
 v1::Job TrainAsWorker(TestServer& server, const std::string& job);
 
+// Uploads `table` and has hierarchical shrinkage learn its column `target` in a job of this id; the
+// column `empty`, which no model can use, is left out. Returns the model's name.
+std::string TrainModel(TestServer& server, const std::string& job_id,
+                       const std::string& table = SmallTable());
+
 }  // namespace trainyard

@@ -174,11 +174,16 @@ TEST_F(WorkerServiceTest, ArtifactsNeedTheSessionKeyAndTheirDeclaredSize) {
   v1::UploadArtifactResponse response;
   EXPECT_EQ(worker.UploadArtifact(ModelFile("a.bin", 3, "wrong"), "abc", response).error_code(),
             grpc::StatusCode::UNAUTHENTICATED);
-  EXPECT_EQ(worker.UploadArtifact(ModelFile("a.bin", 4, key), "abc", response).error_code(),
-            grpc::StatusCode::OUT_OF_RANGE);
-  EXPECT_EQ(worker.UploadArtifact(ModelFile("a.bin", 2, key), "abc", response).error_code(),
-            grpc::StatusCode::OUT_OF_RANGE);
-  const grpc::Status status = worker.UploadArtifact(ModelFile("a.bin", 3, key), "abc", response);
+  grpc::Status status = worker.UploadArtifact(ModelFile("a.bin", 4, key), "abc", response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::OUT_OF_RANGE);
+  EXPECT_EQ(status.error_message(), "the file ended after 3 bytes; header.size_bytes is 4");
+  status = worker.UploadArtifact(ModelFile("a.bin", 2, key), "abc", response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::OUT_OF_RANGE);
+  EXPECT_EQ(status.error_message(), "chunk.data ends at byte 3; header.size_bytes is 2");
+  status = worker.UploadArtifact(ModelFile("a.bin", -1, key), "", response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(status.error_message(), "header.size_bytes is -1; must be at least 0");
+  status = worker.UploadArtifact(ModelFile("a.bin", 3, key), "abc", response);
   ASSERT_TRUE(status.ok()) << status.error_message();
   EXPECT_EQ(response.file().size_bytes(), 3);
   EXPECT_TRUE(worker.UploadArtifact(ModelFile("empty", 0, key), "", response).ok());

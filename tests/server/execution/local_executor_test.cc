@@ -83,19 +83,24 @@ TEST_P(LocalExecutorTest, WhatTheWorkerLeavesBehindIsGoneBeforeOnExit) {
 }
 
 // A process that detached itself in every way: another parent, another session, no environment.
+// Only its descent tells whose it is: those of another attempt must stay.
 TEST_P(LocalExecutorTest, KillReachesAStrayWithoutTraces) {
   ExitWaiter waiter;
   Launch("traceless", waiter);
   ExitWaiter other;
-  Launch("sleep", other);
+  Launch("traceless-exit", other);
   const std::vector<pid_t> strays = StraysOf("traceless");
   ASSERT_EQ(strays.size(), 1u);
+  const std::vector<pid_t> others = StraysOf("traceless-exit");
+  ASSERT_EQ(others.size(), 1u);
   executor_->Kill(AttemptOf("traceless"));
   EXPECT_EQ(waiter.Wait().signal, SIGKILL);
   EXPECT_FALSE(IsAlive(strays[0]));
+  EXPECT_TRUE(IsAlive(others[0])) << "a stray of another attempt was killed";
   EXPECT_FALSE(other.ended()) << "a worker of another attempt was killed";
-  executor_->Kill(AttemptOf("sleep"));
+  executor_->Kill(AttemptOf("traceless-exit"));
   other.Wait();
+  EXPECT_FALSE(IsAlive(others[0]));
 }
 
 TEST_P(LocalExecutorTest, StrayWithoutTracesIsGoneBeforeOnExit) {

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "proto/schema/field_rules.h"
@@ -20,6 +21,7 @@
 namespace trainyard {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using Seen = FakeWorkerService::Seen;
@@ -58,6 +60,20 @@ class WorkerProcessTest : public ::testing::Test {
   }
   bool WaitForSteps(size_t steps) {
     return service_.WaitFor([steps](const Seen& seen) { return seen.events.size() >= steps; });
+  }
+  // As in /proc/PID/stat; ? when there is no worker.
+  char StateOfWorker() const {
+    const auto stat = ReadProcessStat(static_cast<pid_t>(executor_->ProcessId(kAttempt)));
+    return stat.has_value() ? stat->state : '?';
+  }
+  // The worker and all that it started.
+  std::vector<ProcessStat> Processes() const {
+    std::vector<ProcessStat> processes = ListProcesses();
+    std::erase_if(processes, [this](const ProcessStat& process) {
+      const auto marker = ReadEnvironment(process.pid, "TMPDIR");
+      return !marker.has_value() || !marker->starts_with(folder_.string());
+    });
+    return processes;
   }
   // Checks that every step's metric arrived exactly once and in order.
   static void ExpectEveryStepOnce(const Seen& seen, int64_t steps) {
@@ -235,18 +251,27 @@ TEST_F(WorkerProcessTest, HangAnswersNobody) {
   spec().set_finale(v1::DiagnosticSpec::FINALE_HANG);
   spec().set_stray_processes(2);
   Launch({"--alive_interval=20ms"});
-  const auto state = [&] {
-    const auto stat = ReadProcessStat(static_cast<pid_t>(executor_->ProcessId(kAttempt)));
-    return stat.has_value() ? stat->state : '?';
-  };
-  ASSERT_TRUE(Eventually([&] { return state() == 'T'; }));
+  ASSERT_TRUE(Eventually([&] { return StateOfWorker() == 'T'; }));
   executor_->Terminate(kAttempt);
   executor_->Kill(kAttempt);
   EXPECT_EQ(exit_.Wait().signal, SIGKILL);
-  for (const ProcessStat& process : ListProcesses()) {
-    const auto marker = ReadEnvironment(process.pid, "TMPDIR");
-    EXPECT_FALSE(marker.has_value() && marker->starts_with(folder_.string())) << process.pid;
+  for (const ProcessStat& process : Processes()) ADD_FAILURE() << process.pid << " is left";
+}
+
+// Without a control group the executor finds by descent what a training has started.
+TEST_F(WorkerProcessTest, WhatLosesItsParentBecomesAChildOfTheWorker) {
+  spec().set_finale(v1::DiagnosticSpec::FINALE_HANG);
+  spec().set_stray_processes(2);
+  Launch();
+  ASSERT_TRUE(Eventually([&] { return StateOfWorker() == 'T'; }));
+  const auto worker = static_cast<pid_t>(executor_->ProcessId(kAttempt));
+  std::vector<pid_t> parents;
+  for (const ProcessStat& process : Processes()) {
+    if (process.pid != worker) parents.push_back(process.parent);
   }
+  EXPECT_THAT(parents, ElementsAre(worker, worker));
+  executor_->Kill(kAttempt);
+  exit_.Wait();
 }
 
 TEST_F(WorkerProcessTest, MemoryHogIsEnded) {
