@@ -3,17 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "core/algorithms/hierarchical_shrinkage/hierarchical_shrinkage.h"
 #include "core/algorithms/quant_bnb/checkpoint.h"
-#include "core/algorithms/quant_bnb/quant_bnb.h"
 #include "core/algorithms/quant_bnb/resolve.h"
 #include "gmock/gmock.h"
-#include "tests/core/algorithms/train_test_support.h"
+#include "tests/core/algorithms/quant_bnb/job_test_support.h"
 
 namespace trainyard {
 namespace {
@@ -23,61 +20,6 @@ using Report = v1::QuantBnbReport;
 using testing::Contains;
 using testing::HasSubstr;
 using testing::Pair;
-
-v1::TrainingSpec SpecOf(int depth) {
-  v1::TrainingSpec spec;
-  Spec& own = *spec.mutable_quant_bnb();
-  own.mutable_input()->set_dataset(kTestDataset);
-  own.mutable_input()->mutable_split()->set_test_fraction(0);
-  own.set_depth(depth);
-  return spec;
-}
-
-absl::StatusOr<TrainingResult> Train(const std::shared_ptr<const Table>& table,
-                                     const v1::TrainingSpec& given, TrainingContext& context) {
-  v1::TrainingSpec spec = given;
-  FillDefaults(spec);
-  Violations violations;
-  QuantBnbAlgorithm().Resolve({{kTestDataset, table->schema()}}, "spec", spec, violations);
-  if (!violations.empty()) return violations.ToStatus();
-  return QuantBnbAlgorithm().Train(spec, {{kTestDataset, table}}, context);
-}
-
-Predictions PredictWith(const v1::ModelManifest& manifest, const TrainingContext& context,
-                        const Table& table) {
-  const auto predictor = QuantBnbAlgorithm().LoadPredictor(manifest, context.model_folder());
-  EXPECT_TRUE(predictor.ok()) << predictor.status();
-  auto predictions = (*predictor)->Predict(table, 2);
-  EXPECT_TRUE(predictions.ok()) << predictions.status();
-  return *std::move(predictions);
-}
-
-// The model of a context, as a job finds it by its name.
-InputModel AsInput(const TrainingResult& result, const TrainingContext& context) {
-  InputModel model;
-  model.manifest = result.manifest;
-  model.manifest.set_algorithm("quant_bnb");
-  model.files["tree.pb"] = context.model_folder() / "tree.pb";
-  return model;
-}
-
-// `x` in 0..19, `color`, weights, and a class that depends on both: two thirds of the rows above 9
-// are "yes", the others "no"; red ones "maybe".
-std::shared_ptr<const Table> MakeColors(double weight_scale = 1) {
-  TableColumn x{"x", v1::COLUMN_TYPE_NUMERIC, {}, {}, {}};
-  TableColumn color{"color", v1::COLUMN_TYPE_CATEGORICAL, {}, {}, {"blue", "green", "red"}};
-  TableColumn weight{"w", v1::COLUMN_TYPE_NUMERIC, {}, {}, {}};
-  TableColumn target{"target", v1::COLUMN_TYPE_CATEGORICAL, {}, {}, {"maybe", "no", "yes"}};
-  for (int i = 0; i < 180; ++i) {
-    x.numbers.push_back(i % 20);
-    color.codes.push_back(i % 3);
-    weight.numbers.push_back((1 + i % 4) * weight_scale);
-    target.codes.push_back(i % 3 == 2 ? 0 : i % 20 > 9 && i % 7 != 0 ? 2 : 1);
-  }
-  auto table = MakeTable({x, color, weight, target});
-  EXPECT_TRUE(table.ok()) << table.status();
-  return *table;
-}
 
 TEST(QuantBnbTrainTest, ItsLossIsThatOfItsPredictions) {
   const auto table = ReadTestTable("iris");
@@ -172,115 +114,6 @@ TEST(QuantBnbTrainTest, ASplitMustBeWorthItsPenalty) {
   EXPECT_EQ(leaf->report.quant_bnb().cart_loss(), leaf->report.quant_bnb().loss());
   EXPECT_THAT(context.logs,
               Contains(Pair(v1::LogLine::SEVERITY_WARNING, HasSubstr("a single leaf"))));
-}
-
-class QuantBnbCostsTest : public testing::Test {
- protected:
-  QuantBnbCostsTest() {
-    const struct {
-      const char* actual;
-      const char* predicted;
-      double cost;
-    } costs[] = {{"yes", "no", 6}, {"yes", "maybe", 6}, {"maybe", "no", 0.25}};
-    for (const auto& c : costs) {
-      v1::MisclassificationCost& added = *spec_.mutable_quant_bnb()->add_costs();
-      added.set_actual(c.actual);
-      added.set_predicted(c.predicted);
-      added.set_cost(c.cost);
-    }
-  }
-
-  double CostOf(const std::string& actual, const std::string& predicted) const {
-    if (actual == predicted) return 0;
-    for (const v1::MisclassificationCost& cost : spec_.quant_bnb().costs()) {
-      if (cost.actual() == actual && cost.predicted() == predicted) return cost.cost();
-    }
-    return 1;
-  }
-
-  double TotalCost(const Predictions& predictions, const Table& table) const {
-    double total = 0;
-    for (int64_t row = 0; row < table.row_count(); ++row) {
-      total += CostOf(table.TextAt(row, 3), predictions.columns[0].texts[static_cast<size_t>(row)]);
-    }
-    return total;
-  }
-
-  v1::TrainingSpec spec_ = SpecOf(1);
-};
-
-TEST_F(QuantBnbCostsTest, PredictionsCostWhatTheReportSays) {
-  const auto table = MakeColors();
-  FakeTrainingContext context;
-  const auto result = Train(table, spec_, context);
-  ASSERT_TRUE(result.ok()) << result.status();
-  const Predictions predictions = PredictWith(result->manifest, context, *table);
-  EXPECT_NEAR(TotalCost(predictions, *table), result->report.quant_bnb().loss(), 1e-9);
-  EXPECT_NEAR(result->report.train_metrics().at("cost"), result->report.quant_bnb().loss() / 180,
-              1e-12);
-  // The costs matter.
-  v1::TrainingSpec plain = SpecOf(1);
-  FakeTrainingContext other;
-  const auto without = Train(table, plain, other);
-  ASSERT_TRUE(without.ok()) << without.status();
-  EXPECT_GT(TotalCost(PredictWith(without->manifest, other, *table), *table),
-            result->report.quant_bnb().loss() + 1);
-}
-
-TEST_F(QuantBnbCostsTest, ShrunkModelsPredictByThemToo) {
-  const auto table = MakeColors();
-  FakeTrainingContext context;
-  const auto result = Train(table, spec_, context);
-  ASSERT_TRUE(result.ok()) << result.status();
-  FakeTrainingContext shrinking;
-  shrinking.models["projects/p/models/m"] = AsInput(*result, context);
-  v1::TrainingSpec shrink = MakeSpec();
-  v1::HierarchicalShrinkageSpec& own = *shrink.mutable_hierarchical_shrinkage();
-  own.set_base_model("projects/p/models/m");
-  own.set_lambda(0);
-  own.mutable_input()->mutable_split()->set_test_fraction(0);
-  const auto same = TrainOn(table, shrink, shrinking);
-  ASSERT_TRUE(same.ok()) << same.status();
-  const auto predict = [&](const TrainingContext& of) {
-    const auto predictor =
-        HierarchicalShrinkageAlgorithm().LoadPredictor(same->manifest, of.model_folder());
-    EXPECT_TRUE(predictor.ok()) << predictor.status();
-    return *(*predictor)->Predict(*table, 1);
-  };
-  EXPECT_EQ(predict(shrinking).columns[0].texts,
-            PredictWith(result->manifest, context, *table).columns[0].texts);
-  EXPECT_EQ(same->report.train_metrics().at("cost"), result->report.train_metrics().at("cost"));
-  // Shrunk to the mean, every row has the class that is cheapest for all.
-  FakeTrainingContext constant;
-  constant.models = shrinking.models;
-  own.set_lambda(1e12);
-  ASSERT_TRUE(TrainOn(table, shrink, constant).ok());
-  const Predictions of_mean = predict(constant);
-  std::map<std::string, double> cost_of;
-  for (const char* label : {"maybe", "no", "yes"}) {
-    for (int64_t row = 0; row < 180; ++row) cost_of[label] += CostOf(table->TextAt(row, 3), label);
-  }
-  const auto cheapest = std::min_element(cost_of.begin(), cost_of.end(),
-                                         [](auto& a, auto& b) { return a.second < b.second; });
-  EXPECT_THAT(of_mean.columns[0].texts, testing::Each(cheapest->first));
-}
-
-TEST_F(QuantBnbCostsTest, ALabelThatNoUsedRowHasIsRefused) {
-  // "maybe" occurs only where the weight is 0.
-  TableColumn x{"x", v1::COLUMN_TYPE_NUMERIC, {}, {}, {}};
-  TableColumn weight{"w", v1::COLUMN_TYPE_NUMERIC, {}, {}, {}};
-  TableColumn target{"target", v1::COLUMN_TYPE_CATEGORICAL, {}, {}, {"maybe", "no", "yes"}};
-  for (int i = 0; i < 60; ++i) {
-    x.numbers.push_back(i);
-    target.codes.push_back(i % 3);
-    weight.numbers.push_back(i % 3 == 0 ? 0 : 1);
-  }
-  spec_.mutable_quant_bnb()->mutable_input()->set_weight_column("w");
-  FakeTrainingContext context;
-  const auto status = Train(*MakeTable({x, weight, target}), spec_, context).status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("costs[1].predicted is \"maybe\""));
-  EXPECT_THAT(std::string(status.message()), HasSubstr("must be one of no, yes"));
 }
 
 TEST(QuantBnbTrainTest, NamesTheMissingValueThatItRefuses) {
@@ -395,105 +228,6 @@ TEST(QuantBnbTrainTest, ALookaheadThatIsCutShortIsNoWorseThanTheGreedyTree) {
   EXPECT_LE(report.loss(), report.cart_loss());
   EXPECT_THAT(context.logs,
               Contains(Pair(v1::LogLine::SEVERITY_WARNING, HasSubstr("the greedy tree"))));
-}
-
-class QuantBnbWarmStartTest : public testing::Test {
- protected:
-  QuantBnbWarmStartTest() {
-    const auto result = Train(table_, SpecOf(2), first_);
-    EXPECT_TRUE(result.ok()) << result.status();
-    result_ = *result;
-    second_.models["projects/p/models/m"] = AsInput(result_, first_);
-    spec_.mutable_quant_bnb()->set_warm_start("projects/p/models/m");
-  }
-
-  void ExpectRefused(const std::shared_ptr<const Table>& table, const std::string& text) {
-    const auto status = Train(table, spec_, second_).status();
-    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-    EXPECT_THAT(std::string(status.message()), HasSubstr("warm_start: \"projects/p/models/m\""));
-    EXPECT_THAT(std::string(status.message()), HasSubstr(text));
-  }
-
-  const std::shared_ptr<const Table> table_ = MakeColors();
-  FakeTrainingContext first_;
-  FakeTrainingContext second_;
-  TrainingResult result_;
-  v1::TrainingSpec spec_ = SpecOf(2);
-};
-
-TEST_F(QuantBnbWarmStartTest, StartsFromTheTreeOfAnotherModel) {
-  const auto again = Train(table_, spec_, second_);
-  ASSERT_TRUE(again.ok()) << again.status();
-  EXPECT_EQ(again->report.quant_bnb().loss(), result_.report.quant_bnb().loss());
-  EXPECT_THAT(second_.logs, Contains(Pair(v1::LogLine::SEVERITY_INFO,
-                                          HasSubstr("the tree of projects/p/models/m has loss"))));
-}
-
-// Other columns, in another order, and other level codes: the tree is the same.
-TEST_F(QuantBnbWarmStartTest, FindsFeaturesByNameAndLevelsByText) {
-  TableColumn x{"x", v1::COLUMN_TYPE_NUMERIC, {}, {}, {}};
-  TableColumn other{"other", v1::COLUMN_TYPE_NUMERIC, {}, {}, {}};
-  TableColumn color{
-      "color", v1::COLUMN_TYPE_CATEGORICAL, {}, {}, {"red", "violet", "green", "blue"}};
-  TableColumn target{"target", v1::COLUMN_TYPE_CATEGORICAL, {}, {}, {"maybe", "no", "yes"}};
-  const int32_t code_of[] = {3, 2, 0};
-  for (size_t row = 0; row < 180; ++row) {
-    x.numbers.push_back(table_->numbers(0)[row]);
-    other.numbers.push_back(1 + static_cast<double>(row % 2));
-    color.codes.push_back(code_of[table_->codes(1)[row]]);
-    target.codes.push_back(table_->codes(3)[row]);
-  }
-  const auto again = Train(*MakeTable({other, color, x, target}), spec_, second_);
-  ASSERT_TRUE(again.ok()) << again.status();
-  std::string text;
-  for (const auto& [severity, line] : second_.logs) text += line + "\n";
-  // The loss of the tree found by the first job, on the rows of the second.
-  char loss[64];
-  std::snprintf(loss, sizeof(loss), "has loss %.6g on", result_.report.quant_bnb().loss());
-  EXPECT_THAT(text, HasSubstr(loss));
-}
-
-TEST_F(QuantBnbWarmStartTest, RefusesModelsThatDoNotFit) {
-  spec_.mutable_quant_bnb()->set_depth(1);
-  ExpectRefused(table_, "has a tree of depth 2; depth of the spec is 1");
-  spec_.mutable_quant_bnb()->set_depth(2);
-  spec_.mutable_quant_bnb()->mutable_input()->add_ignored_columns("color");
-  ExpectRefused(table_, "splits on \"color\", which is no feature of the job");
-  spec_.mutable_quant_bnb()->mutable_input()->clear_ignored_columns();
-  TableColumn color{"color", v1::COLUMN_TYPE_NUMERIC, {}, {}, {}};
-  TableColumn x{"x", v1::COLUMN_TYPE_NUMERIC, {}, {}, {}};
-  TableColumn target{"target", v1::COLUMN_TYPE_NUMERIC, {}, {}, {}};
-  for (int i = 0; i < 60; ++i) {
-    x.numbers.push_back(i);
-    color.numbers.push_back(i % 3);
-    target.numbers.push_back(i % 2);
-  }
-  ExpectRefused(*MakeTable({color, x, target}), "in the data it is COLUMN_TYPE_NUMERIC");
-}
-
-TEST_F(QuantBnbWarmStartTest, RefusesModelsWithoutOneTree) {
-  InputModel& model = second_.models["projects/p/models/m"];
-  model.files.clear();
-  ExpectRefused(table_, "was trained by quant_bnb and holds no trees");
-  FakeTrainingContext forest;
-  v1::TrainingSpec grow = MakeSpec();
-  grow.mutable_hierarchical_shrinkage()->mutable_forest()->set_tree_count(3);
-  grow.mutable_hierarchical_shrinkage()->set_lambda(0);
-  const auto grown = TrainOn(table_, grow, forest);
-  ASSERT_TRUE(grown.ok()) << grown.status();
-  model = AsInput(*grown, forest);
-  ExpectRefused(table_, "has 3 trees, not one");
-  spec_.mutable_quant_bnb()->set_warm_start("projects/p/models/absent");
-  EXPECT_EQ(Train(table_, spec_, second_).status().code(), absl::StatusCode::kFailedPrecondition);
-}
-
-// The leaves of the tree are those of this job's rows; a split that leaves too few is undone.
-TEST_F(QuantBnbWarmStartTest, KeepsTheLeastSizeOfLeaves) {
-  spec_.mutable_quant_bnb()->set_min_samples_leaf(70);
-  const auto again = Train(table_, spec_, second_);
-  ASSERT_TRUE(again.ok()) << again.status();
-  const Tree tree = TreeOf(ModelBytes(second_));
-  for (const int64_t count : tree.row_count) EXPECT_GE(count, 70);
 }
 
 // A lookahead that saves after every search.
