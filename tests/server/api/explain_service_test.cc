@@ -41,6 +41,15 @@ class ExplainServiceTest : public ::testing::Test {
     return header;
   }
 
+  // A model of the diagnostic algorithm, which learns nothing.
+  std::string TrainProbe() {
+    v1::Job job;
+    EXPECT_TRUE(
+        Call(*server_.jobs(), &v1::JobService::Stub::CreateJob, DiagnosticRequest("probe"), job)
+            .ok());
+    return TrainAsWorker(server_, job.name()).model();
+  }
+
   TestServer server_;
   std::unique_ptr<v1::ModelService::Stub> models_ = server_.models();
 };
@@ -114,11 +123,7 @@ TEST_F(ExplainServiceTest, NamesEveryFieldThatIsWrong) {
 }
 
 TEST_F(ExplainServiceTest, SaysThatOtherModelsCannotBeExplained) {
-  v1::Job job;
-  ASSERT_TRUE(
-      Call(*server_.jobs(), &v1::JobService::Stub::CreateJob, DiagnosticRequest("probe"), job)
-          .ok());
-  const std::string name = TrainAsWorker(server_, job.name()).model();
+  const std::string name = TrainProbe();
   std::vector<v1::ExplainResponse> answer;
   const grpc::Status status = Explain(HeaderFor(name), {SmallTable()}, answer);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION) << status.error_message();
@@ -127,7 +132,7 @@ TEST_F(ExplainServiceTest, SaysThatOtherModelsCannotBeExplained) {
 
 TEST_F(ExplainServiceTest, PrintsTrees) {
   v1::PrintTreeRequest request;
-  request.set_name(TrainModel("first"));
+  request.set_name(TrainModel(server_, "first"));
   v1::PrintTreeResponse tree;
   const auto print = [&] {
     return Call(*models_, &v1::ModelService::Stub::PrintTree, request, tree);
@@ -153,7 +158,7 @@ TEST_F(ExplainServiceTest, PrintsTrees) {
   request.set_name("projects/default/models/nothing");
   request.set_tree(0);
   EXPECT_EQ(print().error_code(), grpc::StatusCode::NOT_FOUND);
-  request.set_name(TrainModel("probe", true));
+  request.set_name(TrainProbe());
   const grpc::Status status = print();
   EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION) << status.error_message();
   EXPECT_EQ(ErrorInfoOf(status).reason(), "MODEL_HAS_NO_TREES");
