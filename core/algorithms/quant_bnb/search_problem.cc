@@ -336,10 +336,14 @@ class SearchProblemBuilder {
     const std::vector<double>& weights = problem_.weights_;
     problem_.unit_weights_ =
         std::all_of(weights.begin(), weights.end(), [](double weight) { return weight == 1; });
-    const double total = std::accumulate(weights.begin(), weights.end(), 0.0);
-    problem_.whole_losses_ = input_.classification() && problem_.costs_.empty() &&
+    const std::vector<double>& costs = problem_.costs_;
+    const double dearest =
+        costs.empty() ? 1.0 : std::max(1.0, *std::max_element(costs.begin(), costs.end()));
+    const double greatest_loss = std::accumulate(weights.begin(), weights.end(), 0.0) * dearest;
+    problem_.whole_losses_ = input_.classification() &&
                              std::all_of(weights.begin(), weights.end(), IsWhole) &&
-                             IsWhole(spec_.split_penalty()) && total < 0x1p52;
+                             std::all_of(costs.begin(), costs.end(), IsWhole) &&
+                             IsWhole(spec_.split_penalty()) && greatest_loss < 0x1p52;
     if (!problem_.whole_losses_) {
       problem_.tolerance_ = kRelativeTolerance * problem_.Loss(SearchTree::Leaf());
     }

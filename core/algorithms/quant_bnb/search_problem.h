@@ -82,7 +82,7 @@ class SearchProblem {
 
   double split_penalty() const { return split_penalty_; }
   int64_t min_samples_leaf() const { return min_samples_leaf_; }
-  // Whether all losses are whole numbers, exact in a double: whole weights, no costs, a whole
+  // Whether all losses are whole numbers, exact in a double: whole weights, costs and
   // penalty.
   bool whole_losses() const { return whole_losses_; }
   // Whether every row has weight 1.
