@@ -40,6 +40,16 @@ elseif(TRAINYARD_SANITIZER)
   message(FATAL_ERROR "TRAINYARD_SANITIZER is '${TRAINYARD_SANITIZER}'; it must be empty, address or thread")
 endif()
 
+if(TRAINYARD_FUZZ)
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    message(FATAL_ERROR "TRAINYARD_FUZZ needs clang; the compiler is ${CMAKE_CXX_COMPILER_ID}")
+  endif()
+  add_compile_definitions(TRAINYARD_SANITIZED)
+  add_compile_options(-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+                      -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=address,undefined)
+endif()
+
 # Warnings for our own code; generated code does not get them. -Wrestrict of GCC 12 warns of std::string's own
 # code (GCC bug 105651).
 set(TRAINYARD_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual

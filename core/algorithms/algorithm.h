@@ -67,8 +67,8 @@ class Predictor {
   // Explains the model; the predictor must outlive the explanation. UNIMPLEMENTED where that cannot
   // be done for models of this kind; INVALID_ARGUMENT with violations, whose paths begin with
   // `header`, when the request does not fit the model or the table.
-  virtual absl::StatusOr<std::unique_ptr<Explanation>> Explain(ExplanationRequest request) const {
-    (void)request;
+  virtual absl::StatusOr<std::unique_ptr<Explanation>> Explain(
+      ExplanationRequest /*request*/) const {
     return absl::UnimplementedError("models of this algorithm cannot be explained");
   }
 };

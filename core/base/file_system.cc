@@ -198,7 +198,7 @@ absl::Status WriteFileAtomically(FileSystem& file_system, const std::filesystem:
                                  std::string_view bytes) {
   std::filesystem::path temporary = file;
   temporary += absl::StrCat(".", RandomHexToken(6), ".tmp");
-  const absl::Status written = [&]() -> absl::Status {
+  absl::Status written = [&]() -> absl::Status {
     TY_ASSIGN_OR_RETURN(auto writer,
                         file_system.Create(temporary, static_cast<int64_t>(bytes.size())));
     TY_RETURN_IF_ERROR(writer->Append(bytes));

@@ -141,6 +141,7 @@ absl::Status SplitGrouped(const std::vector<int64_t>& rows, const std::vector<in
     groups[keys[static_cast<size_t>(rows[i])]].push_back(rows[i]);
   }));
   std::vector<int64_t> order;
+  order.reserve(groups.size());
   for (const auto& [key, members] : groups) order.push_back(key);
   Rng rng(static_cast<uint64_t>(options.seed()));
   TY_RETURN_IF_ERROR(ShuffleRows(std::span<int64_t>(order), rng, check));

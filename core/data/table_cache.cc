@@ -222,7 +222,7 @@ absl::Status WriteTableCache(const Table& table, const std::filesystem::path& fi
                              FileSystem& files) {
   std::filesystem::path temporary = file;
   temporary += absl::StrCat(".", RandomHexToken(6), ".tmp");
-  const absl::Status written = [&]() -> absl::Status {
+  absl::Status written = [&]() -> absl::Status {
     TY_ASSIGN_OR_RETURN(auto writer, files.Create(temporary, 0));
     TY_RETURN_IF_ERROR(WriteContent(table, *writer));
     TY_RETURN_IF_ERROR(writer->Sync());

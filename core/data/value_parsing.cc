@@ -174,7 +174,7 @@ std::string FormatDate(double seconds) {
   const absl::CivilDay date = epoch + static_cast<int64_t>(days);
   const double of_day = seconds - days * kSecondsPerDay;
   const auto whole = static_cast<int>(of_day);
-  const std::string day = absl::StrFormat("%04d-%02d-%02d", date.year(), date.month(), date.day());
+  std::string day = absl::StrFormat("%04d-%02d-%02d", date.year(), date.month(), date.day());
   if (of_day == 0) return day;
   const std::string to_second =
       absl::StrFormat("%sT%02d:%02d:%02d", day, whole / 3600, whole / 60 % 60, whole % 60);

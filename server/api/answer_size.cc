@@ -15,6 +15,7 @@ size_t LevelBytes(const v1::ColumnSchema& column) {
 
 void DropLevels(v1::TableSchema& schema, size_t surplus) {
   std::vector<std::pair<size_t, int>> columns;
+  columns.reserve(static_cast<size_t>(schema.columns_size()));
   for (int i = 0; i < schema.columns_size(); ++i) {
     columns.emplace_back(LevelBytes(schema.columns(i)), i);
   }

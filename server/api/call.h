@@ -53,8 +53,9 @@ void FinishCall(Reactor& reactor, const CallRecord& record, const absl::Status& 
 template <class Reactor, class Response>
 void FinishCall(Reactor& reactor, const CallRecord& record, absl::StatusOr<Response> answer,
                 Response* response) {
-  if (answer.ok()) *response = *std::move(answer);
-  FinishCall(reactor, record, answer.status());
+  const absl::Status status = answer.status();
+  if (status.ok()) *response = *std::move(answer);
+  FinishCall(reactor, record, status);
 }
 
 // Answers a unary call at once, on gRPC's own thread: for work of microseconds.

@@ -201,7 +201,7 @@ grpc::ServerUnaryReactor* JobService::DeleteJob(grpc::CallbackServerContext* con
   }
   auto* reactor = context->DefaultReactor();
   context_.jobs->Delete(*name, request->etag(),
-                        [this, reactor, record, job = request->name()](absl::Status status) {
+                        [this, reactor, record, job = request->name()](const absl::Status& status) {
                           if (status.ok()) {
                             LogInfo("job deleted", {{"job", job}});
                             context_.on_deleted();

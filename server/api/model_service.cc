@@ -298,7 +298,7 @@ absl::StatusOr<v1::PrintTreeResponse> ModelService::Print(
 DatasetName ModelService::DatasetOf(std::string_view field, const std::string& name,
                                     const ModelName& model, Violations& violations) {
   if (name.empty()) return {};
-  const DatasetName dataset = ParseName<DatasetName>(field, name, violations);
+  DatasetName dataset = ParseName<DatasetName>(field, name, violations);
   if (violations.empty() && dataset.project != model.project) {
     violations.Add(
         field, absl::StrCat("'", name, "' is not of the model's project '", model.project, "'"));

@@ -23,7 +23,7 @@ namespace {
 using google::protobuf::util::TimeUtil;
 
 constexpr size_t kMaxLabelBytes = 63;
-constexpr int64_t kMaxDurationSeconds = 366 * 24 * 3600;
+constexpr int64_t kMaxDurationSeconds = int64_t{366} * 24 * 3600;
 constexpr std::string_view kDiagnostic = "diagnostic";
 
 google::protobuf::Duration ToProto(absl::Duration duration) {

@@ -11,7 +11,7 @@ namespace trainyard {
 
 // Most bytes of serialised google.rpc.Status in the trailing metadata. Above about 8000 bytes of
 // metadata a client sees RESOURCE_EXHAUSTED in place of the error.
-inline constexpr size_t kMaxStatusDetailBytes = 6 * 1024;
+inline constexpr size_t kMaxStatusDetailBytes = 6 << 10;
 
 // `status` with its typed payloads as details. Always holds an ErrorInfo, with a reason made from
 // the code where none was given. UNAVAILABLE and RESOURCE_EXHAUSTED always hold a RetryInfo, 1 s

@@ -114,9 +114,10 @@ class UploadReactor final : public grpc::ServerReadReactor<Request>,
       if (!error_.ok()) return End(error_);
     }
     absl::StatusOr<Response> answer = sink_->Finish();
-    if (answer.ok()) *response_ = *std::move(answer);
+    const absl::Status status = answer.status();
+    if (status.ok()) *response_ = *std::move(answer);
     MutexLock lock(&mutex_);
-    End(answer.status());
+    End(status);
   }
 
   void End(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {

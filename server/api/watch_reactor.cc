@@ -78,9 +78,9 @@ void WatchReactor::Read() {
   Write(Share(batch->response));
 }
 
-void WatchReactor::Write(grpc::ByteBuffer message) {
+void WatchReactor::Write(const grpc::ByteBuffer& message) {
   state_ = State::kWriting;
-  message_ = std::move(message);
+  message_ = message;
   last_write_ = absl::Now();
   StartWrite(&message_);
 }

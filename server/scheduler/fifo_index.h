@@ -16,11 +16,11 @@ struct FifoNode {
 
  private:
   friend class FifoIndex;
-  FifoNode* left = nullptr;
-  FifoNode* right = nullptr;
-  int64_t least_memory = 0;  // of this subtree
-  int32_t size = 1;          // of this subtree
-  uint32_t heap_key = 0;
+  FifoNode* left_ = nullptr;
+  FifoNode* right_ = nullptr;
+  int64_t least_memory_ = 0;  // of this subtree
+  int32_t size_ = 1;          // of this subtree
+  uint32_t heap_key_ = 0;
 };
 
 // Nodes ordered by (create_time, sequence): a treap whose subtrees know their size and their least
@@ -43,7 +43,7 @@ class FifoIndex {
   int64_t CountBefore(absl::Time time, uint64_t sequence) const;
 
  private:
-  static int32_t SizeOf(const FifoNode* node) { return node == nullptr ? 0 : node->size; }
+  static int32_t SizeOf(const FifoNode* node) { return node == nullptr ? 0 : node->size_; }
   static bool Before(const FifoNode* a, const FifoNode* b);
   static void Update(FifoNode* node);
   // Nodes before `pivot` go to `low`, the others to `high`.

@@ -140,7 +140,7 @@ void JobManagerImpl::PostLaunch(JobRecord& record) {
       Guarded([this, id = attempt.id, launch = std::move(launch)] { Launch(id, launch); }));
 }
 
-void JobManagerImpl::Launch(int64_t attempt_id, WorkerLaunch launch) {
+void JobManagerImpl::Launch(int64_t attempt_id, const WorkerLaunch& launch) {
   const absl::Duration begin = Now();
   const absl::StatusOr<std::string> process = executor_->Launch(
       launch,

@@ -134,10 +134,11 @@ void JobManagerImpl::Create(v1::Job job, std::string request_id, std::string con
   }
   catalogue_->Write(
       [creation](CatalogueTransaction& transaction) { return creation->Write(transaction); },
-      Guarded([this, creation](absl::Status status) { OnCreated(creation, std::move(status)); }));
+      Guarded([this, creation](const absl::Status& status) { OnCreated(creation, status); }));
 }
 
-void JobManagerImpl::OnCreated(const std::shared_ptr<Creation>& creation, absl::Status status) {
+void JobManagerImpl::OnCreated(const std::shared_ptr<Creation>& creation,
+                               const absl::Status& status) {
   MutexLock lock(&mutex_);
   --creating_;
   --under_way_;

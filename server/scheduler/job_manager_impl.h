@@ -94,7 +94,7 @@ class JobManagerImpl : public JobManager {
 
   // --- Creating (job_creation.cc).
   struct Creation;
-  void OnCreated(const std::shared_ptr<Creation>& creation, absl::Status status);
+  void OnCreated(const std::shared_ptr<Creation>& creation, const absl::Status& status);
   absl::Status CheckFits(const v1::Job& job) const;
   void FillServerDefaults(v1::Job& job) const;
 
@@ -134,7 +134,7 @@ class JobManagerImpl : public JobManager {
   void Schedule() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void StartAttempt(JobRecord& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PostLaunch(JobRecord& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Launch(int64_t attempt_id, WorkerLaunch launch);
+  void Launch(int64_t attempt_id, const WorkerLaunch& launch);
   void OnLaunched(int64_t attempt_id, const absl::StatusOr<std::string>& process, int64_t pid);
   void PostInputs(JobRecord& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PrepareInputs(int64_t attempt_id, const JobName& name, const v1::TrainingSpec& spec,
@@ -199,7 +199,7 @@ class JobManagerImpl : public JobManager {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // --- Recovery (job_recovery.cc).
-  absl::Status RecoverJob(v1::Job job, std::vector<AttemptRecord> attempts);
+  absl::Status RecoverJob(const v1::Job& job, std::vector<AttemptRecord> attempts);
   void RecoverAttempt(JobRecord& record, AttemptRecord attempt, bool had_begun_upload)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status ReplayEvents(LiveJob& live, const JobName& name);

@@ -39,13 +39,13 @@ absl::Status JobManagerImpl::Recover() {
       catalogue_->ForEachUnfinishedJob([&](Job job, std::vector<AttemptRecord> attempts) {
         if (job.state() != Job::STATE_QUEUED) {
           active.push_back({std::move(job), std::move(attempts)});
-        } else if (absl::Status status = RecoverJob(std::move(job), {}); !status.ok()) {
+        } else if (absl::Status status = RecoverJob(job, {}); !status.ok()) {
           failure = status;
         }
       }));
   TY_RETURN_IF_ERROR(failure);
   for (UnfinishedJob& unfinished : active) {
-    TY_RETURN_IF_ERROR(RecoverJob(std::move(unfinished.job), std::move(unfinished.attempts)));
+    TY_RETURN_IF_ERROR(RecoverJob(unfinished.job, std::move(unfinished.attempts)));
   }
   {
     MutexLock lock(&mutex_);
@@ -55,7 +55,7 @@ absl::Status JobManagerImpl::Recover() {
   return absl::OkStatus();
 }
 
-absl::Status JobManagerImpl::RecoverJob(Job job, std::vector<AttemptRecord> attempts) {
+absl::Status JobManagerImpl::RecoverJob(const Job& job, std::vector<AttemptRecord> attempts) {
   TY_ASSIGN_OR_RETURN(const JobName name, JobName::Parse(job.name()));
   MutexLock lock(&mutex_);
   observer_->OnJobState(job.algorithm(), Job::STATE_UNSPECIFIED, job.state());

@@ -87,7 +87,7 @@ absl::Status WriteRequest(Database& database, std::string_view project, std::str
   TY_ASSIGN_OR_RETURN(
       Statement statement,
       database.Prepare("UPDATE jobs SET request_id = ?, request_sha256 = ? WHERE job = ?"));
-  const absl::Status written =
+  absl::Status written =
       statement.Bind(request_id).Bind(std::string_view(record.content_sha256)).Bind(row).Run();
   if (absl::IsAlreadyExists(written)) {
     return absl::AlreadyExistsError(

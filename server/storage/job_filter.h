@@ -19,15 +19,17 @@ struct JobFilter {
 
 // Translates a filter:
 //
-//   filter     = [ condition { "AND" condition } ]
-//   condition  = field operator value
-//   field      = "state" | "algorithm" | "priority" | "create_time" | "display_name" | "labels."
-//   KEY operator   = "=" | "!=" | "<" | "<=" | ">" | ">=" value      = word | quoted text ("…" or
-//   '…', \ escapes the next character)
+//   filter    = [ condition { "AND" condition } ]
+//   condition = field operator value
+//   field     = "state" | "algorithm" | "priority" | "create_time" | "display_name"
+//             | "labels." value
+//   operator  = "=" | "!=" | "<" | "<=" | ">" | ">="
+//   value     = word | quoted text
 //
-// KEY is a word or quoted text. `state` takes the name of a state, with or without `STATE_`, and
-// only = and !=. `priority` takes a whole number, `create_time` an RFC 3339 time; texts are
-// compared bytewise. A condition over a label holds only for jobs that have the label, also with
+// Quoted text is "…" or '…'; \ escapes the next character. `state` takes the name of a state, with
+// or without `STATE_`, and only = and !=. `priority` takes a whole number, `create_time` an RFC
+// 3339 time; texts are compared bytewise. A condition over a label holds only for jobs that have
+// the label, also with
 // !=. At most 4096 bytes and 32 conditions.
 //
 // INVALID_ARGUMENT with a violation of `filter` that quotes the place (in bytes, from 1) and the

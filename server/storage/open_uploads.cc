@@ -61,7 +61,7 @@ class OpenUpload final : public DatasetUpload {
   absl::Status Append(const v1::FileChunk& chunk) override {
     MutexLock lock(&entry_->mutex);
     TY_RETURN_IF_ERROR(CheckOurs());
-    const absl::Status status = entry_->upload->Append(chunk);
+    absl::Status status = entry_->upload->Append(chunk);
     entry_->ended = !status.ok();
     entry_->committed_bytes = entry_->upload->committed_bytes();
     return status;

@@ -44,7 +44,7 @@ PendingTable::~PendingTable() {
   if (!folder_.empty()) fs::remove_all(folder_, ignored);
 }
 
-TableCache::TableCache(fs::path folder, IngestTable ingest)
+TableCache::TableCache(const fs::path& folder, IngestTable ingest)
     : folder_(fs::absolute(folder)), ingest_(std::move(ingest)) {
   std::error_code ignored;  // what cannot be created shows at the first ingest
   fs::remove_all(folder_ / kUnfinished, ignored);

@@ -45,7 +45,7 @@ class PendingTable {
 class TableCache {
  public:
   // Creates the folder and removes what an earlier run left unfinished.
-  TableCache(std::filesystem::path folder, IngestTable ingest);
+  TableCache(const std::filesystem::path& folder, IngestTable ingest);
 
   // Reads a table into a pending file. Errors as IngestTable.
   absl::StatusOr<PendingTable> Ingest(const std::filesystem::path& data,

@@ -74,7 +74,7 @@ absl::Status ArtifactUploader::Upload(v1::ArtifactHeader header, const ByteSourc
   };
   for (int answers = 0;;) {
     TY_RETURN_IF_ERROR(options_.check_cancelled());
-    const absl::Status status = connection_.UploadArtifact(header, checked).status();
+    absl::Status status = connection_.UploadArtifact(header, checked).status();
     if (status.ok()) return status;
     TY_RETURN_IF_ERROR(source_status);
     const Failure failure = Classify(status);

@@ -13,7 +13,7 @@ namespace trainyard {
 namespace {
 
 constexpr size_t kPhaseBytes = 64;
-constexpr size_t kAlternateStackBytes = 64 * 1024;
+constexpr size_t kAlternateStackBytes = 64 << 10;
 
 // Words of atomics, so that a handler may read while a thread writes: at worst the text is mixed.
 using PhaseText = std::array<std::atomic<uint64_t>, kPhaseBytes / sizeof(uint64_t)>;

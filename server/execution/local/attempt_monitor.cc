@@ -22,9 +22,9 @@ namespace {
 constexpr uint64_t kWakeId = 0;
 constexpr absl::Duration kHousekeepingInterval = absl::Seconds(1);
 constexpr absl::Duration kMaxKillPause = absl::Milliseconds(50);
-constexpr int64_t kTailBytes = 8 * 1024;
+constexpr int64_t kTailBytes = 8 << 10;
 constexpr int64_t kStderrLimitBytes = 1 << 20;
-constexpr int64_t kStderrKeptBytes = 64 * 1024;
+constexpr int64_t kStderrKeptBytes = 64 << 10;
 
 absl::Time SteadyNow() { return absl::UnixEpoch() + Clock::Real().Monotonic(); }
 
@@ -43,7 +43,7 @@ absl::StatusOr<std::unique_ptr<AttemptMonitor>> AttemptMonitor::Start(const Opti
   if (!poll.valid()) return SystemError(errno, "epoll_create1");
   UniqueFd wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wake.valid()) return SystemError(errno, "eventfd");
-  const absl::Status watched = Watch(poll, wake, kWakeId);
+  absl::Status watched = Watch(poll, wake, kWakeId);
   if (!watched.ok()) return watched;
   return std::unique_ptr<AttemptMonitor>(
       new AttemptMonitor(options, std::move(poll), std::move(wake)));
@@ -67,7 +67,7 @@ absl::Status AttemptMonitor::Add(std::shared_ptr<RunningAttempt> attempt) {
     if (!ids_.emplace(attempt->name, id).second) {
       return absl::AlreadyExistsError(absl::StrCat(attempt->name, " is running"));
     }
-    const absl::Status watched = Watch(poll_, attempt->pidfd, id);
+    absl::Status watched = Watch(poll_, attempt->pidfd, id);
     if (!watched.ok()) {
       ids_.erase(attempt->name);
       return watched;

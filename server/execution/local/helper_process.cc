@@ -18,7 +18,7 @@
 namespace trainyard {
 namespace {
 
-constexpr int64_t kTailBytes = 8 * 1024;
+constexpr int64_t kTailBytes = 8 << 10;
 constexpr int64_t kMaxOutputBytes = int64_t{256} << 20;
 
 // A nameless file in memory with these bytes, at its start.
