@@ -1,8 +1,10 @@
 #include "core/base/file_system.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <system_error>
 #include <utility>
@@ -39,6 +41,9 @@ absl::StatusCode CodeOf(int error) {
 // Files of at least so many bytes are written past the page cache: filling it costs more than the
 // disk, and fsync then has all of it to write.
 constexpr int64_t kDirectBytes = int64_t{8} << 20;
+
+constexpr size_t kSmallestPiece = size_t{4} << 10;  // of a file read
+constexpr size_t kLargestPiece = size_t{1} << 20;
 
 class RealWritableFile final : public WritableFile {
  public:
@@ -179,12 +184,16 @@ FileSystem& FileSystem::Real() {
 absl::StatusOr<std::string> ReadFile(const std::filesystem::path& file) {
   const int descriptor = open(file.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) return FileError("opening", file, errno);
-  constexpr size_t kPiece = size_t{1} << 20;
+  struct stat info = {};
+  const size_t expected = fstat(descriptor, &info) == 0 ? static_cast<size_t>(info.st_size) : 0;
   std::string bytes;
   while (true) {
     const size_t done = bytes.size();
-    bytes.resize(done + kPiece);
-    const ssize_t got = read(descriptor, bytes.data() + done, kPiece);
+    // A byte more than is expected tells the end. Larger pieces would be zeroed for nothing.
+    const size_t left = expected > done ? expected - done : 0;
+    const size_t piece = std::clamp(left + 1, kSmallestPiece, kLargestPiece);
+    bytes.resize(done + piece);
+    const ssize_t got = read(descriptor, bytes.data() + done, piece);
     const int error = errno;
     bytes.resize(done + static_cast<size_t>(got > 0 ? got : 0));
     if (got > 0 || (got < 0 && error == EINTR)) continue;
