@@ -192,6 +192,7 @@ TEST_F(DatasetUploadTest, CutInTheMiddleLeavesNoTrace) {
     const auto writer = datasets_->UploadDataset(&context, &dataset);
     ASSERT_TRUE(writer->Write(Header(HeaderOf("cut", table))));
     ASSERT_TRUE(writer->Write(Chunk(ChunkOf(table.substr(0, 100'000), 0))));
+    while (server_.CountStrayFiles() == 0) std::this_thread::yield();  // the server is at work
     context.TryCancel();
     EXPECT_EQ(writer->Finish().error_code(), grpc::StatusCode::CANCELLED);
   }
