@@ -57,7 +57,7 @@ double PairSolver::LeastBound() const {
   for (size_t f = 0; f < features_; ++f) {
     if (open_[f] == 0) continue;
     if (listed_[f] == 0) return penalty_;
-    least = std::min(least, lists_[f].LeastBound(penalty_, rules_.bounds));
+    least = std::min(least, lists_[f].LeastBound(penalty_));
   }
   return least;
 }
@@ -100,7 +100,7 @@ void PairSolver::Begin(const SearchNode& node, double budget, const KnownCuts& k
   open_.assign(features_, 1);
   listed_.assign(features_, 0);
   bounds_.assign(features_, kInfinity);
-  if (lists_.size() < features_) lists_.resize(features_);
+  if (lists_.size() < features_) lists_.resize(features_, ThresholdList(rules_.bounds));
   if (node.leaf_loss() <= penalty_) return;
   scanner_.Assign(node);
   costs_.Assign(node);
@@ -126,13 +126,13 @@ bool PairSolver::TakeNext(int most) {
       listed_[f] = 1;
     }
     const int64_t before = list.alive();
-    bounds_[f] = std::min(bounds_[f], list.Exclude(Cutoff(), penalty_, rules_.bounds));
+    bounds_[f] = std::min(bounds_[f], list.Exclude(Cutoff(), penalty_));
     counters_.pruned += before - list.alive();
     if (list.alive() == 0) {
       open_[f] = 0;
       continue;
     }
-    list.Choose(most, rules_.bounds, chosen_);
+    list.Choose(most, chosen_);
     for (size_t at = 0; at < chosen_.size(); at += kLanes) {
       const size_t count = std::min<size_t>(kLanes, chosen_.size() - at);
       AddGroup(static_cast<int>(f), std::span<const AnchoredThreshold>(chosen_).subspan(at, count));

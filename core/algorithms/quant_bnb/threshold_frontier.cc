@@ -28,7 +28,7 @@ void ThresholdFrontier::Assign(const SearchNode& node, double whole, const Known
   features_ = static_cast<size_t>(node.feature_count());
   records_.clear();
   bounds_.assign(features_, kInfinity);
-  if (lists_.size() < features_) lists_.resize(features_);
+  if (lists_.size() < features_) lists_.resize(features_, ThresholdList(rules_));
   for (size_t f = 0; f < features_; ++f) {
     lists_[f].Assign(node, static_cast<int>(f), costs_, whole_, known.Of(node.features()[f]),
                      kEndTag, kEndTag);
@@ -37,7 +37,7 @@ void ThresholdFrontier::Assign(const SearchNode& node, double whole, const Known
 
 void ThresholdFrontier::Exclude(double limit) {
   for (size_t f = 0; f < features_; ++f) {
-    bounds_[f] = std::min(bounds_[f], lists_[f].Exclude(limit, penalty_, rules_));
+    bounds_[f] = std::min(bounds_[f], lists_[f].Exclude(limit, penalty_));
   }
 }
 
@@ -62,7 +62,7 @@ double ThresholdFrontier::Summarise(KnownCuts* found) const {
 std::vector<Candidate> ThresholdFrontier::Choose(int most) const {
   std::vector<Candidate> candidates;
   for (size_t f = 0; f < features_; ++f) {
-    for (Candidate& candidate : lists_[f].Intervals(penalty_, rules_)) {
+    for (Candidate& candidate : lists_[f].Intervals(penalty_)) {
       candidate.feature = static_cast<int>(f);
       candidates.push_back(candidate);
     }
@@ -89,7 +89,7 @@ void ThresholdFrontier::Add(const Candidate& candidate, Evaluation evaluation) {
 }
 
 Candidate ThresholdFrontier::At(int feature, int place) const {
-  Candidate candidate = lists_[static_cast<size_t>(feature)].CandidateAt(place, rules_);
+  Candidate candidate = lists_[static_cast<size_t>(feature)].CandidateAt(place);
   candidate.feature = feature;
   return candidate;
 }
@@ -179,7 +179,7 @@ int64_t ThresholdFrontier::count() const {
 double ThresholdFrontier::LeastBound() const {
   double least = kInfinity;
   for (size_t f = 0; f < features_; ++f) {
-    least = std::min(least, lists_[f].LeastBound(penalty_, rules_));
+    least = std::min(least, lists_[f].LeastBound(penalty_));
   }
   return least;
 }

@@ -106,14 +106,16 @@ void ThresholdList::Tighten() {
   for (size_t i = 1; i < intervals_.size(); ++i) {
     const Anchor& previous = intervals_[i - 1].before;
     Anchor& anchor = intervals_[i].before;
-    anchor.left = std::max(anchor.left, previous.left);
-    anchor.right = std::max(anchor.right, previous.right - (anchor.cost - previous.cost));
+    const double between = anchor.cost - previous.cost;
+    if (rules_.interval) anchor.left = std::max(anchor.left, previous.left);
+    if (rules_.neighbourhood) anchor.right = std::max(anchor.right, previous.right - between);
   }
   for (size_t i = intervals_.size() - 1; i > 0; --i) {
     const Anchor& next = intervals_[i].before;
     Anchor& anchor = intervals_[i - 1].before;
-    anchor.right = std::max(anchor.right, next.right);
-    anchor.left = std::max(anchor.left, next.left - (next.cost - anchor.cost));
+    const double between = next.cost - anchor.cost;
+    if (rules_.interval) anchor.right = std::max(anchor.right, next.right);
+    if (rules_.neighbourhood) anchor.left = std::max(anchor.left, next.left - between);
   }
 }
 
@@ -131,36 +133,36 @@ void ThresholdList::AppendCuts(const SearchNode& node, int feature,
   }
 }
 
-AnchoredThreshold ThresholdList::At(size_t interval, int threshold, const BoundRules& rules) const {
+AnchoredThreshold ThresholdList::At(size_t interval, int threshold) const {
   AnchoredThreshold at;
   at.threshold = threshold;
   at.before = intervals_[interval].before;
   at.after = intervals_[interval + 1].before;
   at.cost_before = CostBefore(threshold) - at.before.cost;
   at.cost_after = at.after.cost - CostBefore(threshold);
-  if (rules.interval) {
+  if (rules_.interval) {
     at.left = at.before.left;
     at.right = at.after.right;
   }
-  if (rules.neighbourhood) {
+  if (rules_.neighbourhood) {
     at.left = std::max(at.left, at.after.left - at.cost_after);
     at.right = std::max(at.right, at.before.right - at.cost_before);
   }
   return at;
 }
 
-double ThresholdList::Bound(size_t interval, int threshold, const BoundRules& rules) const {
-  const AnchoredThreshold at = At(interval, threshold, rules);
+double ThresholdList::Bound(size_t interval, int threshold) const {
+  const AnchoredThreshold at = At(interval, threshold);
   return at.left + at.right;
 }
 
 // The least value of the bound over all points between the anchors, thresholds or not.
-double ThresholdList::LeastBound(size_t interval, const BoundRules& rules) const {
+double ThresholdList::LeastBound(size_t interval) const {
   const Anchor& before = intervals_[interval].before;
   const Anchor& after = intervals_[interval + 1].before;
   double least = 0;
-  if (rules.interval) least = before.left + after.right;
-  if (rules.neighbourhood) {
+  if (rules_.interval) least = before.left + after.right;
+  if (rules_.neighbourhood) {
     least = std::max(least, after.left + before.right - (after.cost - before.cost));
   }
   return least;
@@ -179,8 +181,7 @@ int ThresholdList::Bisect(int begin, int end, Holds holds) {
   return begin;
 }
 
-void ThresholdList::Choose(int most, const BoundRules& rules,
-                           std::vector<AnchoredThreshold>& chosen) const {
+void ThresholdList::Choose(int most, std::vector<AnchoredThreshold>& chosen) const {
   chosen.clear();
   const int64_t wanted = std::min<int64_t>(most, alive_);
   int64_t passed = 0;  // living thresholds before the interval
@@ -191,20 +192,19 @@ void ThresholdList::Choose(int most, const BoundRules& rules,
       passed += intervals_[interval].end - intervals_[interval].first;
       ++interval;
     }
-    chosen.push_back(
-        At(interval, intervals_[interval].first + static_cast<int>(number - passed), rules));
+    chosen.push_back(At(interval, intervals_[interval].first + static_cast<int>(number - passed)));
   }
 }
 
-std::vector<Candidate> ThresholdList::Intervals(double penalty, const BoundRules& rules) const {
+std::vector<Candidate> ThresholdList::Intervals(double penalty) const {
   std::vector<Candidate> candidates;
   for (size_t i = 0; i + 1 < intervals_.size(); ++i) {
     const Interval& interval = intervals_[i];
     if (interval.first == interval.end) continue;
     Candidate candidate;
-    candidate.at = At(i, interval.first + (interval.end - interval.first) / 2, rules);
+    candidate.at = At(i, interval.first + (interval.end - interval.first) / 2);
     candidate.place = place(candidate.at.threshold);
-    candidate.bound = LeastBound(i, rules) + penalty;
+    candidate.bound = LeastBound(i) + penalty;
     const double here = CostBefore(candidate.at.threshold);
     candidate.reach =
         std::max(here - CostBefore(interval.first), CostBefore(interval.end - 1) - here);
@@ -213,14 +213,14 @@ std::vector<Candidate> ThresholdList::Intervals(double penalty, const BoundRules
   return candidates;
 }
 
-Candidate ThresholdList::CandidateAt(int place, const BoundRules& rules) const {
+Candidate ThresholdList::CandidateAt(int place) const {
   const int threshold =
       static_cast<int>(std::lower_bound(places_.begin(), places_.end(), place) - places_.begin());
   size_t interval = 0;
   while (threshold >= intervals_[interval].end) ++interval;
   Candidate candidate;
   candidate.place = place;
-  candidate.at = At(interval, threshold, rules);
+  candidate.at = At(interval, threshold);
   return candidate;
 }
 
@@ -242,7 +242,7 @@ void ThresholdList::Add(std::span<const Evaluated> evaluated) {
   Tighten();
 }
 
-double ThresholdList::Exclude(double limit, double penalty, const BoundRules& rules) {
+double ThresholdList::Exclude(double limit, double penalty) {
   double least = kInfinity;
   for (size_t i = 0; i + 1 < intervals_.size(); ++i) {
     Interval& interval = intervals_[i];
@@ -251,21 +251,21 @@ double ThresholdList::Exclude(double limit, double penalty, const BoundRules& ru
     const Anchor& after = intervals_[i + 1].before;
     int first = interval.first;
     int end = interval.end;
-    if (const double lowest = LeastBound(i, rules) + penalty; lowest >= limit) {
+    if (const double lowest = LeastBound(i) + penalty; lowest >= limit) {
       least = std::min(least, lowest);
       end = first;
-    } else if (rules.neighbourhood) {
+    } else if (rules_.neighbourhood) {
       // Up to here the loss on the right, as it falls from the anchor before, is too great, and
       // from there on that on the left, as it rises towards the anchor after.
-      const double left = rules.interval ? before.left : 0;
-      const double right = rules.interval ? after.right : 0;
+      const double left = rules_.interval ? before.left : 0;
+      const double right = rules_.interval ? after.right : 0;
       const double from = before.cost + before.right + left + penalty - limit;
       const double to = after.cost - after.left - right - penalty + limit;
       first = Bisect(first, end, [&](int threshold) { return CostBefore(threshold) > from; });
       end = Bisect(first, end, [&](int threshold) { return CostBefore(threshold) >= to; });
     }
-    if (first > interval.first) least = std::min(least, Bound(i, first - 1, rules) + penalty);
-    if (end < interval.end) least = std::min(least, Bound(i, end, rules) + penalty);
+    if (first > interval.first) least = std::min(least, Bound(i, first - 1) + penalty);
+    if (end < interval.end) least = std::min(least, Bound(i, end) + penalty);
     alive_ -= (first - interval.first) + (interval.end - end);
     interval.first = first;
     interval.end = end;
@@ -278,11 +278,11 @@ void ThresholdList::Close() {
   alive_ = 0;
 }
 
-double ThresholdList::LeastBound(double penalty, const BoundRules& rules) const {
+double ThresholdList::LeastBound(double penalty) const {
   double least = std::numeric_limits<double>::infinity();
   for (size_t i = 0; i + 1 < intervals_.size(); ++i) {
     if (intervals_[i].first == intervals_[i].end) continue;
-    least = std::min(least, LeastBound(i, rules) + penalty);
+    least = std::min(least, LeastBound(i) + penalty);
   }
   return least;
 }

@@ -10,7 +10,7 @@
 
 namespace trainyard::quant_bnb {
 
-// Which of the rules apply; see QuantBnbSpec::PruningRule.
+// Which of the rules bounds are made by; see QuantBnbSpec::PruningRule.
 struct BoundRules {
   bool neighbourhood = true;
   bool interval = true;
@@ -72,6 +72,8 @@ struct Candidate {
 // finds its ends.
 class ThresholdList {
  public:
+  explicit ThresholdList(const BoundRules& rules) : rules_(rules) {}
+
   // All thresholds of feature number `feature` of the node, all alive. `whole` is a lower bound of
   // the loss of a child that has all rows, `known` are cuts of the node by this feature; the tags
   // are those of the ends as anchors.
@@ -85,13 +87,13 @@ class ThresholdList {
   int64_t alive() const { return alive_; }
 
   // Up to `most` of those alive, at quantiles, ascending; all where they fit.
-  void Choose(int most, const BoundRules& rules, std::vector<AnchoredThreshold>& chosen) const;
+  void Choose(int most, std::vector<AnchoredThreshold>& chosen) const;
   // The middle one of those alive in each interval between anchors, ascending; `feature` is left
   // open.
-  std::vector<Candidate> Intervals(double penalty, const BoundRules& rules) const;
+  std::vector<Candidate> Intervals(double penalty) const;
   // The threshold after a place of the order, which must be alive; likewise, without `bound` and
   // `reach`.
-  Candidate CandidateAt(int place, const BoundRules& rules) const;
+  Candidate CandidateAt(int place) const;
   // Makes anchors of living thresholds, ascending; an anchor's cost is filled in.
   struct Evaluated {
     int threshold;
@@ -112,11 +114,11 @@ class ThresholdList {
   }
   // Excludes every threshold with bound + `penalty` >= `limit`; returns a lower bound of the least
   // such sum among those excluded now (infinite: none).
-  double Exclude(double limit, double penalty, const BoundRules& rules);
+  double Exclude(double limit, double penalty);
   // Excludes all.
   void Close();
   // A lower bound of bound + `penalty` over those alive; infinite where none is.
-  double LeastBound(double penalty, const BoundRules& rules) const;
+  double LeastBound(double penalty) const;
 
  private:
   // The thresholds between an anchor and the next that are alive: [first, end).
@@ -130,14 +132,15 @@ class ThresholdList {
   double CostBefore(int threshold) const { return cost_before_[static_cast<size_t>(threshold)]; }
   void InsertKnown(const SearchNode& node, int feature, std::span<const KnownCut> known);
   void Tighten();
-  AnchoredThreshold At(size_t interval, int threshold, const BoundRules& rules) const;
-  double Bound(size_t interval, int threshold, const BoundRules& rules) const;
-  double LeastBound(size_t interval, const BoundRules& rules) const;
+  AnchoredThreshold At(size_t interval, int threshold) const;
+  double Bound(size_t interval, int threshold) const;
+  double LeastBound(size_t interval) const;
   // First threshold in [begin, end) for which `holds`, which is false up to some and true from
   // there.
   template <typename Holds>
   static int Bisect(int begin, int end, Holds holds);
 
+  BoundRules rules_;
   std::vector<int> places_;
   std::vector<double> cost_before_;  // of all rows up to each threshold
   int64_t alive_ = 0;
