@@ -1,10 +1,11 @@
 #include "proto/schema/resource_names.h"
 
+#include <charconv>
 #include <limits>
+#include <system_error>
 #include <vector>
 
 #include "absl/strings/escaping.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 
@@ -37,7 +38,9 @@ bool IsResourceId(std::string_view id) {
 int64_t ParseNumber(std::string_view text) {
   int64_t number = 0;
   if (text.empty() || text.front() < '1' || text.front() > '9') return 0;
-  return absl::SimpleAtoi(View(text), &number) ? number : 0;
+  const char* const end = text.data() + text.size();
+  const auto [read_to, error] = std::from_chars(text.data(), end, number);
+  return error == std::errc() && read_to == end ? number : 0;
 }
 
 // The parts of `name` between the slashes when it has the collections of `form` in the right

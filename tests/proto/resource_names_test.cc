@@ -40,8 +40,8 @@ TEST(ResourceNamesTest, RejectsOtherForms) {
         "projects/p/jobs/j/attempts/1", "projects/../jobs/j", "projects/p/jobs/j\n"}) {
     EXPECT_FALSE(JobName::Parse(name).ok()) << name;
   }
-  for (const char* number :
-       {"0", "01", "-1", "+1", "1x", "", "99999999999", "99999999999999999999"}) {
+  for (const char* number : {"0", "01", "-1", "+1", "1x", "1 ", "1\n", " 1", "", "99999999999",
+                             "99999999999999999999"}) {
     EXPECT_FALSE(AttemptName::Parse(std::string("projects/p/jobs/j/attempts/") + number).ok())
         << number;
   }
