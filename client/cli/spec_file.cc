@@ -82,6 +82,33 @@ absl::Status CheckAlgorithm(const Keys& keys, std::string_view algorithm) {
   return absl::OkStatus();
 }
 
+// That every text in a message is one: text format lets any bytes into a string. `path` ends before
+// the names of the message's fields.
+absl::Status CheckTexts(const Message& message, const std::string& path) {
+  const google::protobuf::Reflection& reflection = *message.GetReflection();
+  std::vector<const FieldDescriptor*> fields;
+  reflection.ListFields(message, &fields);
+  for (const FieldDescriptor* field : fields) {
+    const bool repeated = field->is_repeated();
+    const int count = repeated ? reflection.FieldSize(message, field) : 1;
+    for (int i = 0; i < count; ++i) {
+      const std::string name = path + field->name() + (repeated ? absl::StrCat("[", i, "]") : "");
+      if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
+        const Message& child = repeated ? reflection.GetRepeatedMessage(message, field, i)
+                                        : reflection.GetMessage(message, field);
+        CLIENT_RETURN_IF_ERROR(CheckTexts(child, name + "."));
+      }
+      if (field->type() != FieldDescriptor::TYPE_STRING) continue;
+      const std::string text = repeated ? reflection.GetRepeatedString(message, field, i)
+                                        : reflection.GetString(message, field);
+      if (ValidUtf8(text) == text) continue;
+      return absl::InvalidArgumentError(
+          absl::StrCat(name, " is \"", Printable(text), "\", which is not valid UTF-8"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Parse(std::string_view text, bool json, Message& message) {
   if (json) {
     const auto status = google::protobuf::util::JsonStringToMessage(std::string(text), &message);
@@ -91,9 +118,10 @@ absl::Status Parse(std::string_view text, bool json, Message& message) {
   FirstTextError errors;
   google::protobuf::TextFormat::Parser parser;
   parser.RecordErrorsTo(&errors);
-  return parser.ParseFromString(std::string(text), &message)
-             ? absl::OkStatus()
-             : absl::InvalidArgumentError(errors.text);
+  if (!parser.ParseFromString(std::string(text), &message)) {
+    return absl::InvalidArgumentError(errors.text);
+  }
+  return CheckTexts(message, "");
 }
 
 enum class Kind { kAlgorithmSpec, kTrainingSpec, kJob };

@@ -70,6 +70,19 @@ TEST(SpecFileTest, AnEmptyDocumentIsAnEmptySpec) {
   EXPECT_TRUE(Read("").spec().has_hierarchical_shrinkage());
 }
 
+TEST(SpecFileTest, TextsThatAreNoUtf8AreNamed) {
+  EXPECT_THAT(ErrorOf("folds: 2 input { dataset: \"\xff\" }"),
+              AllOf(HasSubstr("input.dataset"), HasSubstr("valid UTF-8")));
+  EXPECT_THAT(ErrorOf("input { feature_columns: \"a\" feature_columns: \"\\303\" }"),
+              AllOf(HasSubstr("input.feature_columns[1]"), HasSubstr("valid UTF-8")));
+  EXPECT_EQ(Read("input { dataset: \"d\303\251j\303\240\" }")
+                .spec()
+                .hierarchical_shrinkage()
+                .input()
+                .dataset(),
+            "d\303\251j\303\240");
+}
+
 TEST(SpecFileTest, TwoSpecsAtOnceAreNamed) {
   for (const char* text : {R"({"hierarchical_shrinkage": {}, "diagnostic": {}})",
                            R"({"spec": {"hierarchical_shrinkage": {}, "diagnostic": {}}})",
