@@ -70,7 +70,8 @@ struct SearchHooks {
 struct OptimalTree {
   v1::QuantBnbReport::Status status = v1::QuantBnbReport::STATUS_UNSPECIFIED;
   // Values are class shares, or means; a row goes left where its value is <= the threshold. In
-  // every leaf the class of least cost, the lowest among equals, is the prediction (LeafClass).
+  // every leaf the class of least cost, the lowest among equals, is the prediction
+  // (LeastCostClass).
   Tree tree;
   SearchProgress progress;
   // Losses that differ by no more count as equal.

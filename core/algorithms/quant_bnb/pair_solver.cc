@@ -160,8 +160,7 @@ bool PairSolver::NextBatch() {
   return group_count_ > 0;
 }
 
-PairSolver::Group& PairSolver::AddGroup(int feature,
-                                        std::span<const AnchoredThreshold> thresholds) {
+void PairSolver::AddGroup(int feature, std::span<const AnchoredThreshold> thresholds) {
   Group& group = groups_[group_count_++];
   const ThresholdList& list = lists_[static_cast<size_t>(feature)];
   group.feature = feature;
@@ -169,7 +168,6 @@ PairSolver::Group& PairSolver::AddGroup(int feature,
   group.thresholds.assign(thresholds.begin(), thresholds.end());
   group.places.clear();
   for (const AnchoredThreshold& at : thresholds) group.places.push_back(list.place(at.threshold));
-  return group;
 }
 
 // A lower bound of what the best stump by a child feature costs on a side.

@@ -86,18 +86,17 @@ class PairSolver {
   double Cutoff() const { return limit_ - tolerance_; }
   bool NextBatch();
   bool TakeNext(int most);
-  Group& AddGroup(int feature, std::span<const AnchoredThreshold> thresholds);
+  void AddGroup(int feature, std::span<const AnchoredThreshold> thresholds);
   double ChildBound(const AnchoredThreshold& at, int side, size_t child) const;
   bool Needs(const Group& group, size_t child) const;
   void ScanBatch(ThreadPool* pool);
   void Absorb(size_t g);
   void AbsorbWhole(size_t g);
-  double* Profile(int tag, int side) {
-    return &profiles_[(static_cast<size_t>(tag) * 2 + static_cast<size_t>(side)) * features_];
+  size_t ProfileStart(int tag, int side) const {
+    return (static_cast<size_t>(tag) * 2 + static_cast<size_t>(side)) * features_;
   }
-  const double* Profile(int tag, int side) const {
-    return const_cast<PairSolver*>(this)->Profile(tag, side);
-  }
+  double* Profile(int tag, int side) { return &profiles_[ProfileStart(tag, side)]; }
+  const double* Profile(int tag, int side) const { return &profiles_[ProfileStart(tag, side)]; }
   int NewProfile();
 
   const SearchRules rules_;

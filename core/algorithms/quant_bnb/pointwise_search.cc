@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/algorithms/quant_bnb/leaf_bounds.h"
 #include "core/algorithms/quant_bnb/pointwise_state.h"
 #include "core/algorithms/quant_bnb/search_node.h"
 #include "core/algorithms/quant_bnb/state_bytes.h"
@@ -107,6 +108,10 @@ class Search {
       // Two levels are searched again from the start, at no more trees than before.
       if (resumed_->depth > 2) earlier_ = course.counters;
     }
+    if (rules_.leaf_count) {
+      const double bound = LeafBounds().Bound(root_, 1 << spec_.depth());
+      course.lower_bound = std::max(course.lower_bound, bound - problem_.tolerance());
+    }
     course_.Begin(std::move(course));
   }
 
@@ -160,16 +165,23 @@ class Search {
         course_.SetLeastAlive(solver.LeastBound());
       }
       CountWork();
-      TY_RETURN_IF_ERROR(course_.status());
-      if (const std::optional<Status> end = course_.Limit()) return end;
-      course_.ReportIfDue();
-      TY_RETURN_IF_ERROR(
-          course_.CheckpointIfDue([this](const CourseState& state) { return Encode(state); }));
+      TY_ASSIGN_OR_RETURN(const std::optional<Status> end, Pause());
+      if (end.has_value()) return end;
     }
     TY_RETURN_IF_ERROR(course_.status());
     if (stop_.stopped()) return course_.Limit().value_or(v1::QuantBnbReport::STATUS_TIME_LIMIT);
     whole_ = solver.solution();
     if (spec_.depth() == 2) return Complete();
+    return std::nullopt;
+  }
+
+  // Between two steps: reports and saves what is due. The reason to end, if there is one.
+  absl::StatusOr<std::optional<Status>> Pause() {
+    TY_RETURN_IF_ERROR(course_.status());
+    if (const std::optional<Status> end = course_.Limit()) return end;
+    course_.ReportIfDue();
+    TY_RETURN_IF_ERROR(
+        course_.CheckpointIfDue([this](const CourseState& state) { return Encode(state); }));
     return std::nullopt;
   }
 
@@ -209,11 +221,8 @@ class Search {
           course_.SetAlive(frontier_.alive());
           course_.SetLeastAlive(frontier_.LeastBound());
         }
-        TY_RETURN_IF_ERROR(course_.status());
-        if (const std::optional<Status> end = course_.Limit()) return end;
-        course_.ReportIfDue();
-        TY_RETURN_IF_ERROR(
-            course_.CheckpointIfDue([this](const CourseState& state) { return Encode(state); }));
+        TY_ASSIGN_OR_RETURN(const std::optional<Status> end, Pause());
+        if (end.has_value()) return end;
         round = frontier_.Choose(kRound);
       }
       if (round.empty()) break;

@@ -139,6 +139,12 @@ class OptionsChecker {
   }
 
   void CheckDepth() {
+    const bool pointwise =
+        spec_.bound() == Spec::BOUND_UNSPECIFIED || spec_.bound() == Spec::BOUND_POINTWISE;
+    if (!pointwise && spec_.depth() > 3) {
+      Add("bound", absl::StrCat("is ", Spec::Bound_Name(spec_.bound()), " with depth ",
+                                spec_.depth(), "; beyond 3 levels it must be BOUND_POINTWISE"));
+    }
     const int64_t values =
         schema_.row_count() * static_cast<int64_t>(std::max<size_t>(columns_.features.size(), 1));
     const bool limited = spec_.limits().time_seconds() > 0 || spec_.limits().evaluations() > 0;

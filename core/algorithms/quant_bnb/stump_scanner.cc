@@ -436,19 +436,18 @@ void StumpScanner::ScanFeature(int feature, AlignedBytes& scratch, SideLosses* l
   const int scratch_outputs = kind_ == Kind::kRegression ? scan.outputs : classes_;
   scan.scratch = scratch.Room(
       static_cast<size_t>(ScratchBytes(scratch_rows, groups_, scratch_outputs, type_)));
-  const ScanFunctions& functions = FastestScans();
   switch (kind_) {
     case Kind::kBinary:
-      functions.binary(scan, type_);
+      functions_.binary(scan, type_);
       break;
     case Kind::kClasses:
-      functions.classes(scan, type_);
+      functions_.classes(scan, type_);
       break;
     case Kind::kCosts:
-      functions.costs(scan);
+      functions_.costs(scan);
       break;
     case Kind::kRegression:
-      functions.regression(scan);
+      functions_.regression(scan);
       break;
   }
   for (int g = 0; g < groups_; ++g) {

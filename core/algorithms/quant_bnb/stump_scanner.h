@@ -42,6 +42,8 @@ struct SideLosses {
 // Runs scans (scan.h) over the rows of one node after another.
 class StumpScanner {
  public:
+  explicit StumpScanner(const ScanFunctions& functions = FastestScans()) : functions_(functions) {}
+
   // Chooses the kind of scan for the node, which must outlive its use. O(rows x outputs).
   void Assign(const SearchNode& node);
   // Groups that one batch can have for this node: 1 or 2.
@@ -76,6 +78,7 @@ class StumpScanner {
   Scan DescribeScan(int feature) const;
   void StoreLosses(const double* best, int g, int side, int lane, SideLosses& losses) const;
 
+  const ScanFunctions& functions_;
   const SearchNode* node_ = nullptr;
   Kind kind_ = Kind::kBinary;
   ScanType type_ = ScanType::kInt16;

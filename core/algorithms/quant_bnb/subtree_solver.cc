@@ -1,7 +1,6 @@
 #include "core/algorithms/quant_bnb/subtree_solver.h"
 
 #include <algorithm>
-#include <functional>
 #include <limits>
 #include <memory>
 #include <utility>
@@ -72,19 +71,10 @@ SubtreeSolution SubtreeSolver::SolveDeep(const SearchNode& node, int depth, doub
   return solution;
 }
 
-// At most 2^depth classes can be right.
-double SubtreeSolver::LeafCountBound(const SearchNode& node, int depth) const {
-  if (!rules_.leaf_count || !node.problem().classification() || !node.problem().costs().empty()) {
-    return 0;
-  }
-  const size_t leaves = size_t{1} << depth;
-  std::vector<double> weights(node.class_weights().begin(), node.class_weights().end());
-  if (weights.size() <= leaves) return 0;
-  std::nth_element(weights.begin(), weights.begin() + static_cast<ptrdiff_t>(leaves), weights.end(),
-                   std::greater<>());
-  double rest = 0;
-  for (size_t i = leaves; i < weights.size(); ++i) rest += weights[i];
-  return rest;
+// What the number of its leaves tells of a child's loss. Grouping targets costs more than it saves.
+double SubtreeSolver::LeafCountBound(const SearchNode& node, int depth) {
+  const bool pays = node.problem().classification();
+  return rules_.leaf_count && pays ? leaf_bounds_.Bound(node, 1 << depth) : 0;
 }
 
 Evaluation SubtreeSolver::Evaluate(const SearchNode& node, const ThresholdFrontier& frontier,

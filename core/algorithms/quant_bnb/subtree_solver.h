@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/algorithms/quant_bnb/leaf_bounds.h"
 #include "core/algorithms/quant_bnb/pair_solver.h"
 #include "core/algorithms/quant_bnb/search_node.h"
 #include "core/algorithms/quant_bnb/stump.h"
@@ -52,13 +53,14 @@ class SubtreeSolver {
   SubtreeSolution SolveStump(const SearchNode& node, double budget, ThreadPool* pool);
   SubtreeSolution SolveDeep(const SearchNode& node, int depth, double budget,
                             const KnownCuts& known, KnownCuts* found);
-  double LeafCountBound(const SearchNode& node, int depth) const;
+  double LeafCountBound(const SearchNode& node, int depth);
 
   const SearchRules rules_;
   const double tolerance_;
   StopToken& stop_;
   PairSolver pairs_;
   StumpFinder stumps_;
+  LeafBounds leaf_bounds_;
   std::vector<std::unique_ptr<Level>> levels_;
   int64_t deep_subproblems_ = 0;
   mutable WorkCounters counters_;

@@ -56,8 +56,6 @@ class ThresholdFrontier {
   int64_t count() const;
   // Least bound of those alive, infinite where there is none.
   double LeastBound() const;
-  const ThresholdList& list(int feature) const { return lists_[static_cast<size_t>(feature)]; }
-  ThresholdList& list(int feature) { return lists_[static_cast<size_t>(feature)]; }
 
  private:
   void AddCutsOfMore(const Candidate& candidate, int side, const Record& outside,

@@ -273,13 +273,8 @@ double ThresholdList::Exclude(double limit, double penalty) {
   return least;
 }
 
-void ThresholdList::Close() {
-  for (Interval& interval : intervals_) interval.end = interval.first;
-  alive_ = 0;
-}
-
 double ThresholdList::LeastBound(double penalty) const {
-  double least = std::numeric_limits<double>::infinity();
+  double least = kInfinity;
   for (size_t i = 0; i + 1 < intervals_.size(); ++i) {
     if (intervals_[i].first == intervals_[i].end) continue;
     least = std::min(least, LeastBound(i) + penalty);

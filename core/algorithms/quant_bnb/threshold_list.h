@@ -115,8 +115,6 @@ class ThresholdList {
   // Excludes every threshold with bound + `penalty` >= `limit`; returns a lower bound of the least
   // such sum among those excluded now (infinite: none).
   double Exclude(double limit, double penalty);
-  // Excludes all.
-  void Close();
   // A lower bound of bound + `penalty` over those alive; infinite where none is.
   double LeastBound(double penalty) const;
 

@@ -267,6 +267,14 @@ TEST_F(QuantBnbResolveTest, DepthFourIsForSmallDataOrALimitedTime) {
   ExpectNone();
 }
 
+TEST_F(QuantBnbResolveTest, DepthFourNeedsThePointwiseBound) {
+  own().set_depth(4);
+  own().set_bound(Spec::BOUND_W1);
+  ExpectViolation("bound", "is BOUND_W1 with depth 4; beyond 3 levels it must be BOUND_POINTWISE");
+  own().set_depth(3);
+  ExpectNone();
+}
+
 TEST_F(QuantBnbResolveTest, LookaheadIsForTreesDeeperThanItsSearches) {
   own().mutable_lookahead()->set_max_depth(6);
   own().mutable_lookahead()->set_polish_levels(3);
