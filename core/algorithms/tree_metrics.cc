@@ -1,7 +1,10 @@
 #include "core/algorithms/tree_metrics.h"
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "core/algorithms/metrics.h"
 #include "core/base/status.h"
 #include "core/trees/stop_token.h"
@@ -44,6 +47,26 @@ absl::StatusOr<Metrics> MeasureRows(const TreePredictor& predictor,
                                  costs);
   }
   return RegressionMetrics(predictions, data.ValuesOf(rows), weights, data.outputs());
+}
+
+std::vector<MeasuredRows> MeasuredRowsOf(const RowSplit& split, v1::Report& report) {
+  const MeasuredRows sets[] = {
+      {"train", &split.train, report.mutable_train_metrics()},
+      {"validation", &split.validation, report.mutable_validation_metrics()},
+      {"test", &split.test, report.mutable_test_metrics()}};
+  std::vector<MeasuredRows> with_rows;
+  std::copy_if(std::begin(sets), std::end(sets), std::back_inserter(with_rows),
+               [](const MeasuredRows& set) { return !set.rows->empty(); });
+  return with_rows;
+}
+
+void ReportMeasured(const MeasuredRows& set, const Metrics& metrics, TrainingContext& context) {
+  std::vector<std::pair<std::string, double>> points;
+  for (const auto& [name, value] : metrics) {
+    points.emplace_back(absl::StrCat(set.name, "/", name), value);
+  }
+  context.ReportMetrics(0, points);
+  set.metrics->insert(metrics.begin(), metrics.end());
 }
 
 }  // namespace trainyard

@@ -34,4 +34,17 @@ absl::StatusOr<Metrics> MeasureRows(const TreePredictor& predictor,
                                     std::span<const double> costs, ThreadPool& pool,
                                     const std::function<absl::Status()>& check);
 
+// Rows that a report has metrics of.
+struct MeasuredRows {
+  const char* name;  // `train`, `validation`, `test`
+  const std::vector<int64_t>* rows;
+  google::protobuf::Map<std::string, double>* metrics;  // of the report
+};
+
+// Those sets of a division that have rows, the one furthest from the training last.
+std::vector<MeasuredRows> MeasuredRowsOf(const RowSplit& split, v1::Report& report);
+
+// Writes the metrics of a set of rows to the report, and tells the owner of each as `SET/METRIC`.
+void ReportMeasured(const MeasuredRows& set, const Metrics& metrics, TrainingContext& context);
+
 }  // namespace trainyard

@@ -22,14 +22,6 @@ ByteReader ByteReader::Unseal(std::string_view bytes) {
   return reader;
 }
 
-std::vector<double> ByteReader::TakeList() {
-  const uint64_t count = Take<uint64_t>();
-  ok_ = ok_ && count <= bytes_.size() / sizeof(double);
-  std::vector<double> values;
-  for (uint64_t i = 0; ok_ && i < count; ++i) values.push_back(Take<double>());
-  return values;
-}
-
 uint64_t FingerprintOf(std::string_view text) {
   uint64_t hash = 0xcbf29ce484222325;
   for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;

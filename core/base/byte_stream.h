@@ -1,11 +1,12 @@
-// Values of eight bytes, lists and texts in a string of bytes, little-endian: for checkpoints,
-// which only the program that wrote them reads.
+// Numbers, lists and texts in a string of bytes, as they lie in memory: for checkpoints, which only
+// the program that wrote them reads.
 #pragma once
 
 #include <cstdint>
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 namespace trainyard {
@@ -15,7 +16,7 @@ class ByteWriter {
  public:
   template <typename T>
   void Put(T value) {
-    static_assert(sizeof(T) == 8);
+    static_assert(std::is_arithmetic_v<T>);
     bytes_.append(reinterpret_cast<const char*>(&value), sizeof(value));
   }
   // The length and the text.
@@ -23,10 +24,12 @@ class ByteWriter {
     Put(static_cast<uint64_t>(text.size()));
     bytes_ += text;
   }
-  // The length and the numbers.
-  void PutList(const std::vector<double>& values) {
+  // The length and the elements.
+  template <typename T>
+  void PutList(const std::vector<T>& values) {
+    static_assert(std::is_trivially_copyable_v<T>);
     Put(static_cast<uint64_t>(values.size()));
-    for (const double value : values) Put(value);
+    bytes_.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
   }
 
   const std::string& bytes() const { return bytes_; }
@@ -52,14 +55,25 @@ class ByteReader {
 
   template <typename T>
   T Take() {
-    static_assert(sizeof(T) == 8);
+    static_assert(std::is_arithmetic_v<T>);
     T value{};
     const std::string_view part = TakeBytes(sizeof(T));
     if (ok_) std::memcpy(&value, part.data(), sizeof(T));
     return value;
   }
   std::string_view TakeText() { return TakeBytes(Take<uint64_t>()); }
-  std::vector<double> TakeList();
+  template <typename T>
+  std::vector<T> TakeList() {
+    static_assert(std::is_trivially_copyable_v<T>);
+    const uint64_t count = Take<uint64_t>();
+    ok_ = ok_ && count <= bytes_.size() / sizeof(T);
+    std::vector<T> values(ok_ ? count : 0);
+    const std::string_view part = TakeBytes(values.size() * sizeof(T));
+    if (!values.empty()) std::memcpy(values.data(), part.data(), part.size());
+    return values;
+  }
+  // From now on nothing is ok: what was read does not fit together.
+  void Fail() { ok_ = false; }
 
  private:
   std::string_view TakeBytes(uint64_t count) {

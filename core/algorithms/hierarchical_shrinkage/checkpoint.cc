@@ -62,8 +62,9 @@ std::optional<ResumedTraining> DecodeCheckpoint(std::string_view bytes, uint64_t
   state.path_reported = (flags & kPathReported) != 0;
   state.seconds = reader.Take<double>();
   const uint64_t folds = reader.Take<uint64_t>();
-  for (uint64_t i = 0; reader.ok() && i < folds; ++i) state.losses.push_back(reader.TakeList());
-  state.fold_losses = reader.TakeList();
+  for (uint64_t i = 0; reader.ok() && i < folds; ++i)
+    state.losses.push_back(reader.TakeList<double>());
+  state.fold_losses = reader.TakeList<double>();
   if (!TakeTrees(reader, model, resumed.trees) || !reader.done()) return std::nullopt;
   return resumed;
 }

@@ -184,25 +184,10 @@ class Trainer {
   absl::Status Evaluate(TreeEnsemble& ensemble) {
     const TreePredictor plain = PlainPredictor(ensemble);
     const TreePredictor shrunk(ensemble);
-    const RowSplit& split = data_.split;
-    const struct {
-      const char* name;
-      const std::vector<int64_t>& rows;
-      google::protobuf::Map<std::string, double>* metrics;
-    } sets[] = {{"train", split.train, result_.report.mutable_train_metrics()},
-                {"validation", split.validation, result_.report.mutable_validation_metrics()},
-                {"test", split.test, result_.report.mutable_test_metrics()}};
-    // The last set that has rows is the one furthest from the training.
-    for (const auto& set : sets) {
-      if (set.rows.empty()) continue;
-      TY_ASSIGN_OR_RETURN(const Metrics with, Measure(shrunk, set.rows));
-      TY_ASSIGN_OR_RETURN(const Metrics without, Measure(plain, set.rows));
-      std::vector<std::pair<std::string, double>> points;
-      for (const auto& [name, value] : with) {
-        points.emplace_back(absl::StrCat(set.name, "/", name), value);
-      }
-      context_.ReportMetrics(0, points);
-      set.metrics->insert(with.begin(), with.end());
+    for (const MeasuredRows& set : MeasuredRowsOf(data_.split, result_.report)) {
+      TY_ASSIGN_OR_RETURN(const Metrics with, Measure(shrunk, *set.rows));
+      TY_ASSIGN_OR_RETURN(const Metrics without, Measure(plain, *set.rows));
+      ReportMeasured(set, with, context_);
       v1::ShrinkageComparison& comparison = (*report().mutable_comparisons())[set.name];
       comparison.mutable_shrunk()->insert(with.begin(), with.end());
       comparison.mutable_plain()->insert(without.begin(), without.end());

@@ -13,7 +13,7 @@ namespace {
 
 constexpr uint64_t kMagic = 0x3174696f70515954;  // "TYQpoit1"
 
-void PutCuts(const KnownCuts& cuts, StateWriter& writer) {
+void PutCuts(const KnownCuts& cuts, ByteWriter& writer) {
   writer.Put(cuts.whole);
   writer.PutList(cuts.begin);
   writer.Put(static_cast<uint64_t>(cuts.cuts.size()));
@@ -24,7 +24,7 @@ void PutCuts(const KnownCuts& cuts, StateWriter& writer) {
   }
 }
 
-KnownCuts TakeCuts(const SearchProblem& problem, StateReader& reader) {
+KnownCuts TakeCuts(const SearchProblem& problem, ByteReader& reader) {
   KnownCuts cuts;
   cuts.whole = reader.Take<double>();
   cuts.begin = reader.TakeList<int32_t>();
@@ -53,7 +53,7 @@ bool IsThreshold(const SearchProblem& problem, int feature, int place) {
          (problem.order(feature)[static_cast<size_t>(place)] & kLastOfValue) != 0;
 }
 
-PointwiseState::Record TakeRecord(const SearchProblem& problem, StateReader& reader) {
+PointwiseState::Record TakeRecord(const SearchProblem& problem, ByteReader& reader) {
   PointwiseState::Record record;
   record.feature = reader.Take<int32_t>();
   record.place = reader.Take<int32_t>();
@@ -67,8 +67,8 @@ PointwiseState::Record TakeRecord(const SearchProblem& problem, StateReader& rea
 }  // namespace
 
 std::string EncodeState(const PointwiseState& state, uint64_t fingerprint) {
-  StateWriter writer(kMagic, fingerprint);
-  writer.PutCourse(state.course);
+  ByteWriter writer = BeginState(kMagic, fingerprint);
+  PutCourse(state.course, writer);
   writer.Put(static_cast<int32_t>(state.depth));
   writer.Put(state.whole);
   writer.Put(static_cast<int32_t>(state.whole_feature));
@@ -81,14 +81,14 @@ std::string EncodeState(const PointwiseState& state, uint64_t fingerprint) {
     writer.Put(record.evaluation.right);
     for (const KnownCuts& cuts : record.evaluation.cuts) PutCuts(cuts, writer);
   }
-  return std::move(writer).Finish();
+  return std::move(writer).Seal();
 }
 
 std::optional<PointwiseState> DecodePointwiseState(const SearchProblem& problem,
                                                    uint64_t fingerprint, std::string_view bytes) {
-  StateReader reader(bytes, kMagic, fingerprint);
+  ByteReader reader = OpenState(bytes, kMagic, fingerprint);
   PointwiseState state;
-  state.course = reader.TakeCourse(problem);
+  state.course = TakeCourse(problem, reader);
   state.depth = reader.Take<int32_t>();
   state.whole = reader.Take<double>();
   state.whole_feature = reader.Take<int32_t>();

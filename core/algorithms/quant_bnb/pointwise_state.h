@@ -32,7 +32,7 @@ struct PointwiseState {
   std::vector<Record> records;
 };
 
-// `fingerprint` as in StateWriter.
+// `fingerprint` as in BeginState.
 std::string EncodeState(const PointwiseState& state, uint64_t fingerprint);
 // Nothing where the bytes are damaged, or of another problem or other options.
 std::optional<PointwiseState> DecodePointwiseState(const SearchProblem& problem,

@@ -1,72 +1,51 @@
 #include "core/algorithms/quant_bnb/quant_bnb.h"
 
+#include <memory>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "core/algorithms/quant_bnb/resolve.h"
 #include "core/algorithms/quant_bnb/train.h"
+#include "core/algorithms/table_algorithm.h"
 #include "core/algorithms/tree_model_predictor.h"
 #include "core/base/status.h"
 #include "core/trees/tree_model_files.h"
-#include "proto/schema/field_rules.h"
 
 namespace trainyard {
 namespace {
 
-constexpr char kName[] = "quant_bnb";
-
-class QuantBnb final : public Algorithm {
+class QuantBnb final : public TableAlgorithm<v1::QuantBnbSpec> {
  public:
-  std::string_view name() const override { return kName; }
+  std::string_view name() const override { return "quant_bnb"; }
   std::string_view title() const override {
     return "Decision trees of few levels, proven to be the best there are";
   }
   std::string_view citation() const override {
     return "Mazumder, Meng, Wang: Quant-BnB: A Scalable Branch-and-Bound Method for Optimal "
-           "Decision "
-           "Trees with Continuous Features. ICML 2022.";
-  }
-
-  void Resolve(const TableSchemas& tables, std::string_view path, v1::TrainingSpec& spec,
-               Violations& violations) const override {
-    v1::QuantBnbSpec& own = *spec.mutable_quant_bnb();
-    const std::string own_path =
-        path.empty() ? std::string(kName) : std::string(path) + "." + kName;
-    const auto schema = tables.find(own.input().dataset());
-    if (schema == tables.end()) {
-      violations.Add(own_path + ".input.dataset",
-                     absl::StrCat("is \"", own.input().dataset(), "\", which is not a table"));
-      return;
-    }
-    ResolveQuantBnb(schema->second, own_path, own, violations);
-  }
-
-  int64_t EstimateMemory(const v1::TrainingSpec& spec, const TableSchemas& tables) const override {
-    const auto schema = tables.find(spec.quant_bnb().input().dataset());
-    if (schema == tables.end()) return 0;
-    return EstimateQuantBnbMemory(spec.quant_bnb(), schema->second);
-  }
-
-  absl::StatusOr<TrainingResult> Train(const v1::TrainingSpec& spec, const Tables& tables,
-                                       TrainingContext& context) const override {
-    v1::QuantBnbSpec own = spec.quant_bnb();
-    const auto table = tables.find(own.input().dataset());
-    if (table == tables.end()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("the table \"", own.input().dataset(), "\" is not at hand"));
-    }
-    // The data may be a newer version than the one the spec was resolved against.
-    FillDefaults(own);
-    Violations violations;
-    const TableColumns columns = ResolveQuantBnb(table->second->schema(), kName, own, violations);
-    TY_RETURN_IF_ERROR(violations.ToStatus());
-    return TrainQuantBnb(own, columns, table->second, context);
+           "Decision Trees with Continuous Features. ICML 2022.";
   }
 
   absl::StatusOr<std::unique_ptr<Predictor>> LoadPredictor(
       const v1::ModelManifest&, const std::filesystem::path& model_folder) const override {
     TY_ASSIGN_OR_RETURN(StoredTrees stored, ReadTreeModel(model_folder));
     return MakeTreeModelPredictor(stored.model, std::move(stored.ensemble));
+  }
+
+ protected:
+  TableColumns ResolveSpec(const v1::TableSchema& schema, std::string_view path,
+                           v1::QuantBnbSpec& spec, Violations& violations) const override {
+    return ResolveQuantBnb(schema, path, spec, violations);
+  }
+
+  int64_t EstimateSpecMemory(const v1::QuantBnbSpec& spec,
+                             const v1::TableSchema& schema) const override {
+    return EstimateQuantBnbMemory(spec, schema);
+  }
+
+  absl::StatusOr<TrainingResult> TrainOnTable(const v1::QuantBnbSpec& spec,
+                                              const TableColumns& columns,
+                                              std::shared_ptr<const Table> table,
+                                              TrainingContext& context) const override {
+    return TrainQuantBnb(spec, columns, std::move(table), context);
   }
 };
 

@@ -23,13 +23,13 @@ size_t CountPairs(const QuantileState& state) {
 }
 
 template <typename State, typename Put>
-void PutAll(const std::vector<State>& states, StateWriter& writer, Put put) {
+void PutAll(const std::vector<State>& states, ByteWriter& writer, Put put) {
   writer.Put(static_cast<uint64_t>(states.size()));
   for (const State& state : states) put(state, writer);
 }
 
 template <typename State, typename Take>
-std::vector<State> TakeAll(StateReader& reader, Take take) {
+std::vector<State> TakeAll(ByteReader& reader, Take take) {
   std::vector<State> states;
   const uint64_t count = reader.Take<uint64_t>();
   for (uint64_t i = 0; reader.ok() && i < count; ++i) states.push_back(take());
@@ -40,26 +40,26 @@ std::vector<State> TakeAll(StateReader& reader, Take take) {
 
 std::string EncodeState(const QuantileContext& context, const QuantileState& state,
                         const CourseState& course) {
-  StateWriter writer(kMagic, context.fingerprint);
-  writer.PutCourse(course);
+  ByteWriter writer = BeginState(kMagic, context.fingerprint);
+  PutCourse(course, writer);
   const bool whole = CountPairs(state) <= kMostStates;
   writer.Put(static_cast<uint8_t>(whole ? 1 : 0));
-  if (!whole) return std::move(writer).Finish();
+  if (!whole) return std::move(writer).Seal();
   writer.Put(state.pass);
   writer.Put(static_cast<uint8_t>(state.solving ? 1 : 0));
   PutAll(state.blocks, writer,
-         [](const std::vector<PairState>& block, StateWriter& to) { PutAll(block, to, PutPair); });
+         [](const std::vector<PairState>& block, ByteWriter& to) { PutAll(block, to, PutPair); });
   PutAll(state.next_pairs, writer, PutPair);
   PutAll(state.roots, writer, PutRoot);
   PutAll(state.next_roots, writer, PutRoot);
-  return std::move(writer).Finish();
+  return std::move(writer).Seal();
 }
 
 std::optional<ResumedState> DecodeState(const SearchProblem& problem, const RankIndex& index,
                                         uint64_t fingerprint, std::string_view bytes) {
-  StateReader reader(bytes, kMagic, fingerprint);
+  ByteReader reader = OpenState(bytes, kMagic, fingerprint);
   ResumedState resumed;
-  resumed.course = reader.TakeCourse(problem);
+  resumed.course = TakeCourse(problem, reader);
   if (reader.Take<uint8_t>() != 0) {
     const int features = problem.feature_count();
     const auto take_pair = [&] { return TakePair(index, features, reader); };

@@ -111,7 +111,7 @@ namespace {
 
 // Reads an interval of thresholds that the feature has.
 template <typename State>
-void TakeInterval(const RankIndex& index, int features, StateReader& reader, State& state) {
+void TakeInterval(const RankIndex& index, int features, ByteReader& reader, State& state) {
   state.feature = reader.Take<int32_t>();
   state.lo = reader.Take<uint32_t>();
   state.hi = reader.Take<uint32_t>();
@@ -122,7 +122,7 @@ void TakeInterval(const RankIndex& index, int features, StateReader& reader, Sta
   }
 }
 
-FeatureSet TakeFeatures(int features, StateReader& reader) {
+FeatureSet TakeFeatures(int features, ByteReader& reader) {
   const FeatureSet set = FeatureSet::OfWords(reader.TakeList<uint64_t>());
   set.ForEach([&](int feature) {
     if (feature >= features) reader.Fail();
@@ -131,20 +131,20 @@ FeatureSet TakeFeatures(int features, StateReader& reader) {
 }
 
 template <typename State>
-void PutInterval(const State& state, StateWriter& writer) {
+void PutInterval(const State& state, ByteWriter& writer) {
   writer.Put(static_cast<int32_t>(state.feature));
   writer.Put(state.lo);
   writer.Put(state.hi);
   writer.Put(state.bound);
 }
 
-void PutChild(const ChildStates& child, StateWriter& writer) {
+void PutChild(const ChildStates& child, ByteWriter& writer) {
   writer.Put(static_cast<uint8_t>(child.leaf ? 1 : 0));
   writer.Put(static_cast<uint64_t>(child.pairs.size()));
   for (const PairState& pair : child.pairs) PutPair(pair, writer);
 }
 
-ChildStates TakeChild(const RankIndex& index, int features, StateReader& reader) {
+ChildStates TakeChild(const RankIndex& index, int features, ByteReader& reader) {
   ChildStates child;
   child.leaf = reader.Take<uint8_t>() != 0;
   const uint64_t count = reader.Take<uint64_t>();
@@ -156,7 +156,7 @@ ChildStates TakeChild(const RankIndex& index, int features, StateReader& reader)
 
 }  // namespace
 
-void PutPair(const PairState& state, StateWriter& writer) {
+void PutPair(const PairState& state, ByteWriter& writer) {
   PutInterval(state, writer);
   writer.Put(state.size);
   writer.Put(static_cast<uint8_t>(state.fixed ? 1 : 0));
@@ -164,7 +164,7 @@ void PutPair(const PairState& state, StateWriter& writer) {
   writer.PutList(state.right.words());
 }
 
-PairState TakePair(const RankIndex& index, int features, StateReader& reader) {
+PairState TakePair(const RankIndex& index, int features, ByteReader& reader) {
   PairState state;
   TakeInterval(index, features, reader, state);
   state.size = reader.Take<uint32_t>();
@@ -174,13 +174,13 @@ PairState TakePair(const RankIndex& index, int features, StateReader& reader) {
   return state;
 }
 
-void PutRoot(const RootState& state, StateWriter& writer) {
+void PutRoot(const RootState& state, ByteWriter& writer) {
   PutInterval(state, writer);
   PutChild(state.left, writer);
   PutChild(state.right, writer);
 }
 
-RootState TakeRoot(const RankIndex& index, int features, StateReader& reader) {
+RootState TakeRoot(const RankIndex& index, int features, ByteReader& reader) {
   RootState state;
   TakeInterval(index, features, reader, state);
   state.left = TakeChild(index, features, reader);

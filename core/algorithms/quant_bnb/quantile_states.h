@@ -163,9 +163,9 @@ class RankIndex {
 // All trees of two levels of a problem.
 std::vector<PairState> AllPairs(const RankIndex& index, int features);
 
-void PutPair(const PairState& state, StateWriter& writer);
-PairState TakePair(const RankIndex& index, int features, StateReader& reader);
-void PutRoot(const RootState& state, StateWriter& writer);
-RootState TakeRoot(const RankIndex& index, int features, StateReader& reader);
+void PutPair(const PairState& state, ByteWriter& writer);
+PairState TakePair(const RankIndex& index, int features, ByteReader& reader);
+void PutRoot(const RootState& state, ByteWriter& writer);
+RootState TakeRoot(const RankIndex& index, int features, ByteReader& reader);
 
 }  // namespace trainyard::quant_bnb

@@ -1,9 +1,9 @@
 #include "core/algorithms/quant_bnb/state_bytes.h"
 
+#include <cstring>
 #include <limits>
-#include <utility>
-
-#include "core/base/crc32c.h"
+#include <span>
+#include <vector>
 
 namespace trainyard::quant_bnb {
 namespace {
@@ -49,55 +49,38 @@ bool IsTreeOf(const SearchTree& tree, const SearchProblem& problem) {
 
 }  // namespace
 
-void StateWriter::PutText(std::string_view text) {
-  Put(static_cast<uint64_t>(text.size()));
-  bytes_ += text;
+ByteWriter BeginState(uint64_t magic, uint64_t fingerprint) {
+  ByteWriter writer;
+  writer.Put(magic);
+  writer.Put(fingerprint);
+  return writer;
 }
 
-void StateWriter::PutCourse(const CourseState& course) {
-  Put(course.seconds);
-  Put(course.loss);
-  Put(course.lower_bound);
-  PutText(course.counters.SerializeAsString());
-  PutList(course.tree.nodes);
+ByteReader OpenState(std::string_view bytes, uint64_t magic, uint64_t fingerprint) {
+  ByteReader reader = ByteReader::Unseal(bytes);
+  if (reader.Take<uint64_t>() != magic || reader.Take<uint64_t>() != fingerprint) reader.Fail();
+  return reader;
 }
 
-std::string StateWriter::Finish() && {
-  const uint32_t checksum = Crc32c(bytes_);
-  Put(checksum);
-  return std::move(bytes_);
+void PutCourse(const CourseState& course, ByteWriter& writer) {
+  writer.Put(course.seconds);
+  writer.Put(course.loss);
+  writer.Put(course.lower_bound);
+  writer.PutText(course.counters.SerializeAsString());
+  writer.PutList(course.tree.nodes);
 }
 
-StateReader::StateReader(std::string_view bytes, uint64_t magic, uint64_t fingerprint)
-    : bytes_(bytes) {
-  if (bytes.size() < sizeof(uint32_t)) {
-    ok_ = false;
-    return;
-  }
-  uint32_t checksum = 0;
-  bytes_.remove_suffix(sizeof(checksum));
-  std::memcpy(&checksum, bytes.data() + bytes_.size(), sizeof(checksum));
-  ok_ = checksum == Crc32c(bytes_) && Take<uint64_t>() == magic && Take<uint64_t>() == fingerprint;
-}
-
-std::string_view StateReader::TakeBytes(uint64_t count) {
-  ok_ = ok_ && bytes_.size() >= count;
-  if (!ok_) return {};
-  const std::string_view part = bytes_.substr(0, count);
-  bytes_.remove_prefix(count);
-  return part;
-}
-
-CourseState StateReader::TakeCourse(const SearchProblem& problem) {
+CourseState TakeCourse(const SearchProblem& problem, ByteReader& reader) {
   CourseState course;
-  course.seconds = Take<double>();
-  course.loss = Take<double>();
-  course.lower_bound = Take<double>();
-  const std::string_view counters = TakeText();
-  ok_ = ok_ && counters.size() <= static_cast<size_t>(std::numeric_limits<int>::max()) &&
-        course.counters.ParseFromArray(counters.data(), static_cast<int>(counters.size()));
-  course.tree.nodes = TakeList<SearchTree::Node>();
-  ok_ = ok_ && IsTreeOf(course.tree, problem);
+  course.seconds = reader.Take<double>();
+  course.loss = reader.Take<double>();
+  course.lower_bound = reader.Take<double>();
+  const std::string_view counters = reader.TakeText();
+  const bool parsed =
+      counters.size() <= static_cast<size_t>(std::numeric_limits<int>::max()) &&
+      course.counters.ParseFromArray(counters.data(), static_cast<int>(counters.size()));
+  course.tree.nodes = reader.TakeList<SearchTree::Node>();
+  if (!parsed || !IsTreeOf(course.tree, problem)) reader.Fail();
   return course;
 }
 

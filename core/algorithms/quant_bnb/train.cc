@@ -289,24 +289,10 @@ class Trainer {
   absl::Status Evaluate(const Tree& tree, const Tree& cart) {
     const TreePredictor optimal(EnsembleOf(tree));
     const TreePredictor greedy(EnsembleOf(cart));
-    const RowSplit& split = data_.split;
-    const struct {
-      const char* name;
-      const std::vector<int64_t>& rows;
-      google::protobuf::Map<std::string, double>* metrics;
-    } sets[] = {{"train", split.train, result_.report.mutable_train_metrics()},
-                {"validation", split.validation, result_.report.mutable_validation_metrics()},
-                {"test", split.test, result_.report.mutable_test_metrics()}};
-    for (const auto& set : sets) {
-      if (set.rows.empty()) continue;
-      TY_ASSIGN_OR_RETURN(const Metrics own, Measure(optimal, set.rows));
-      TY_ASSIGN_OR_RETURN(const Metrics other, Measure(greedy, set.rows));
-      std::vector<std::pair<std::string, double>> points;
-      for (const auto& [name, value] : own) {
-        points.emplace_back(absl::StrCat(set.name, "/", name), value);
-      }
-      context_.ReportMetrics(0, points);
-      set.metrics->insert(own.begin(), own.end());
+    for (const MeasuredRows& set : MeasuredRowsOf(data_.split, result_.report)) {
+      TY_ASSIGN_OR_RETURN(const Metrics own, Measure(optimal, *set.rows));
+      TY_ASSIGN_OR_RETURN(const Metrics other, Measure(greedy, *set.rows));
+      ReportMeasured(set, own, context_);
       (*report().mutable_cart_metrics())[set.name].mutable_values()->insert(other.begin(),
                                                                             other.end());
     }

@@ -12,7 +12,7 @@ std::string Sample() {
   ByteWriter writer;
   writer.Put(uint64_t{7});
   writer.PutText("a text");
-  writer.PutList({0.5, -0.0, HUGE_VAL});
+  writer.PutList<double>({0.5, -0.0, HUGE_VAL});
   writer.Put(-2.5);
   return std::move(writer).Seal();
 }
@@ -22,7 +22,7 @@ TEST(ByteStreamTest, ComesBackAsItWas) {
   ByteReader reader = ByteReader::Unseal(bytes);
   EXPECT_EQ(reader.Take<uint64_t>(), 7u);
   EXPECT_EQ(reader.TakeText(), "a text");
-  const std::vector<double> list = reader.TakeList();
+  const std::vector<double> list = reader.TakeList<double>();
   ASSERT_EQ(list.size(), 3u);
   EXPECT_EQ(list[0], 0.5);
   EXPECT_TRUE(std::signbit(list[1]));
@@ -48,7 +48,7 @@ TEST(ByteStreamTest, LengthsBeyondTheEndAreRefusedWithoutMemory) {
   ByteWriter writer;
   writer.Put(~uint64_t{0});
   ByteReader lists(writer.bytes());
-  EXPECT_TRUE(lists.TakeList().empty());
+  EXPECT_TRUE(lists.TakeList<double>().empty());
   EXPECT_FALSE(lists.ok());
   ByteReader texts(writer.bytes());
   EXPECT_EQ(texts.TakeText(), "");

@@ -152,13 +152,13 @@ TEST_F(StateBytesTest, AStateComesBackAsItWas) {
   ASSERT_GT(problem.feature_count(), 0);
   CourseState course{.seconds = 1.5, .tree = Stump(0, 0), .loss = 3, .lower_bound = 2};
   course.counters.set_evaluated(7);
-  StateWriter writer(11, 22);
-  writer.PutCourse(course);
+  ByteWriter writer = BeginState(11, 22);
+  PutCourse(course, writer);
   writer.PutList(std::vector<uint64_t>{4, 5});
-  const std::string bytes = std::move(writer).Finish();
+  const std::string bytes = std::move(writer).Seal();
 
-  StateReader reader(bytes, 11, 22);
-  const CourseState read = reader.TakeCourse(problem);
+  ByteReader reader = OpenState(bytes, 11, 22);
+  const CourseState read = TakeCourse(problem, reader);
   EXPECT_THAT(reader.TakeList<uint64_t>(), ElementsAre(4, 5));
   EXPECT_TRUE(reader.done());
   EXPECT_EQ(read.seconds, 1.5);
@@ -169,27 +169,27 @@ TEST_F(StateBytesTest, AStateComesBackAsItWas) {
 }
 
 TEST_F(StateBytesTest, DamagedOrForeignStatesAreRefused) {
-  StateWriter writer(11, 22);
+  ByteWriter writer = BeginState(11, 22);
   writer.Put(int64_t{5});
-  const std::string bytes = std::move(writer).Finish();
-  EXPECT_TRUE(StateReader(bytes, 11, 22).ok());
-  EXPECT_FALSE(StateReader(bytes, 12, 22).ok());
-  EXPECT_FALSE(StateReader(bytes, 11, 23).ok());
+  const std::string bytes = std::move(writer).Seal();
+  EXPECT_TRUE(OpenState(bytes, 11, 22).ok());
+  EXPECT_FALSE(OpenState(bytes, 12, 22).ok());
+  EXPECT_FALSE(OpenState(bytes, 11, 23).ok());
   for (size_t i = 0; i < bytes.size(); ++i) {
     std::string damaged = bytes;
     damaged[i] = static_cast<char>(damaged[i] ^ 4);
-    EXPECT_FALSE(StateReader(damaged, 11, 22).ok()) << i;
-    EXPECT_FALSE(StateReader(std::string_view(bytes).substr(0, i), 11, 22).ok()) << i;
+    EXPECT_FALSE(OpenState(damaged, 11, 22).ok()) << i;
+    EXPECT_FALSE(OpenState(std::string_view(bytes).substr(0, i), 11, 22).ok()) << i;
   }
 }
 
 TEST_F(StateBytesTest, TreesOfOtherFeaturesAreRefused) {
   const SearchProblem problem = MakeProblem();
-  StateWriter writer(11, 22);
-  writer.PutCourse({.tree = Stump(problem.feature_count(), 0), .loss = 3});
-  const std::string bytes = std::move(writer).Finish();
-  StateReader reader(bytes, 11, 22);
-  reader.TakeCourse(problem);
+  ByteWriter writer = BeginState(11, 22);
+  PutCourse({.tree = Stump(problem.feature_count(), 0), .loss = 3}, writer);
+  const std::string bytes = std::move(writer).Seal();
+  ByteReader reader = OpenState(bytes, 11, 22);
+  TakeCourse(problem, reader);
   EXPECT_FALSE(reader.ok());
 }
 
