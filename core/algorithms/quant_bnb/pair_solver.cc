@@ -245,6 +245,7 @@ void PairSolver::Absorb(size_t g) {
     const AnchoredThreshold& at = group.thresholds[lane];
     const int tag = NewProfile();
     double constrained[2] = {kInfinity, kInfinity};
+    int children[2] = {0, 0};
     for (int side = 0; side < 2; ++side) {
       double* const profile = Profile(tag, side);
       for (size_t child = 0; child < features_; ++child) {
@@ -253,7 +254,9 @@ void PairSolver::Absorb(size_t g) {
       for (size_t i = 0; i < scanned_.size(); ++i) {
         const SideLosses& losses = losses_[i * kMaxGroups + g];
         profile[static_cast<size_t>(scanned_[i])] = losses.relaxed[side][lane];
-        constrained[side] = std::min(constrained[side], losses.constrained[side][lane]);
+        if (losses.constrained[side][lane] >= constrained[side]) continue;
+        constrained[side] = losses.constrained[side][lane];
+        children[side] = scanned_[i];
       }
     }
     const double left = *std::min_element(Profile(tag, 0), Profile(tag, 0) + features_);
@@ -266,6 +269,7 @@ void PairSolver::Absorb(size_t g) {
       solution_.loss = loss;
       solution_.feature = group.feature;
       solution_.place = group.places[lane];
+      std::copy(children, children + 2, solution_.children);
     }
   }
   counters_.thresholds += static_cast<int64_t>(evaluated_.size());

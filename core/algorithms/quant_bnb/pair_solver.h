@@ -36,6 +36,9 @@ struct SubtreeSolution {
   // No tree of the node has a smaller loss, whatever the size of its leaves. At least the budget,
   // less the tolerance, where `loss` is infinite.
   double bound = 0;
+  // Trees of two levels: the feature, a number in the node's features(), of the best stump on the
+  // left and on the right; -1: not known.
+  int children[2] = {-1, -1};
 };
 
 // What a search may do without.

@@ -60,29 +60,70 @@ class GrowingLeaf {
   int64_t samples_ = 0;
 };
 
+// The best cut of some rows in an order, and what it leaves; place -1: none beats the leaf.
+struct Cut {
+  double loss = 0;
+  int place = -1;
+};
+
+// `rows` are the problem's, kLastOfValue set on the last of each value.
+Cut BestCut(const SearchProblem& problem, std::span<const uint32_t> rows, int64_t min_samples) {
+  std::vector<double> left(rows.size());
+  GrowingLeaf before(problem);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    before.Add(rows[i] & kRowMask);
+    if ((rows[i] & kLastOfValue) == 0) continue;
+    left[i] = before.samples() >= min_samples ? before.loss() : kInfinity;
+  }
+  Cut best{before.samples() >= min_samples ? before.loss() : kInfinity, -1};
+  GrowingLeaf after(problem);
+  for (size_t i = rows.size() - 1; i > 0; --i) {
+    after.Add(rows[i] & kRowMask);
+    if ((rows[i - 1] & kLastOfValue) == 0 || after.samples() < min_samples) continue;
+    const double loss = left[i - 1] + after.loss() + problem.split_penalty();
+    const bool first = best.place >= 0 && loss == best.loss;  // places come from the back
+    if (loss < best.loss || first) best = {loss, static_cast<int>(i) - 1};
+  }
+  return best;
+}
+
 }  // namespace
 
 Stump BestStumpOf(const SearchNode& node, int feature, int64_t min_samples) {
-  const SearchProblem& problem = node.problem();
   const std::span<const uint32_t> order = node.order(feature);
-  const bool leaf_allowed = node.sample_count() >= min_samples;
-  Stump best{leaf_allowed ? node.leaf_loss() : kInfinity, -1, 0};
-  std::vector<double> left(order.size());
-  GrowingLeaf before(problem);
-  for (size_t i = 0; i < order.size(); ++i) {
-    before.Add(node.rows()[order[i] & kRowMask]);
-    if ((order[i] & kLastOfValue) == 0) continue;
-    left[i] = before.samples() >= min_samples ? before.loss() : kInfinity;
+  std::vector<uint32_t> rows;
+  rows.reserve(order.size());
+  for (const uint32_t entry : order) {
+    rows.push_back(node.rows()[entry & kRowMask] | (entry & kLastOfValue));
   }
-  GrowingLeaf after(problem);
-  for (size_t i = order.size() - 1; i > 0; --i) {
-    after.Add(node.rows()[order[i] & kRowMask]);
-    if ((order[i - 1] & kLastOfValue) == 0 || after.samples() < min_samples) continue;
-    const double loss = left[i - 1] + after.loss() + problem.split_penalty();
-    const bool first = best.feature >= 0 && loss == best.loss;  // places come from the back
-    if (loss < best.loss || first) best = {loss, feature, static_cast<int>(i) - 1};
+  const Cut cut = BestCut(node.problem(), rows, min_samples);
+  return {cut.loss, cut.place < 0 ? -1 : feature, std::max(cut.place, 0)};
+}
+
+SearchTree TreeOfPair(const SearchNode& node, int feature, int place, const int (&children)[2]) {
+  std::vector<uint8_t> side_of(node.rows().size(), 1);
+  for (const uint32_t entry : node.order(feature).first(static_cast<size_t>(place) + 1)) {
+    side_of[entry & kRowMask] = 0;
   }
-  return best;
+  SearchTree sides[2];
+  std::vector<uint32_t> rows;
+  for (const uint8_t side : {0, 1}) {
+    rows.clear();
+    for (const uint32_t entry : node.order(children[side])) {
+      if (side_of[entry & kRowMask] == side) rows.push_back(node.rows()[entry & kRowMask]);
+      // The last row of a value on this side may not be that of the node.
+      if (!rows.empty()) rows.back() |= entry & kLastOfValue;
+    }
+    const Cut cut = BestCut(node.problem(), rows, node.problem().min_samples_leaf());
+    const int child = node.features()[static_cast<size_t>(children[side])];
+    sides[side] = SearchTree::Leaf();
+    if (cut.place < 0) continue;
+    const uint32_t last = rows[static_cast<size_t>(cut.place)] & kRowMask;
+    sides[side] = SearchTree::Join(child, node.problem().ranks(child)[last], SearchTree::Leaf(),
+                                   SearchTree::Leaf());
+  }
+  return SearchTree::Join(node.features()[static_cast<size_t>(feature)],
+                          node.RankAt(feature, place), sides[0], sides[1]);
 }
 
 // A batch with one threshold, that has all rows on its left, tells what each feature can do; only

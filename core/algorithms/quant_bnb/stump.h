@@ -45,6 +45,10 @@ class StumpFinder {
   std::vector<AlignedBytes> scratch_;  // by thread
 };
 
+// The tree of two levels whose root cuts the order of feature number `feature` after `place`, with
+// the best stump by one feature on either side. O(rows x outputs).
+SearchTree TreeOfPair(const SearchNode& node, int feature, int place, const int (&children)[2]);
+
 // The tree that a stump is.
 SearchTree TreeOf(const SearchNode& node, const Stump& stump);
 

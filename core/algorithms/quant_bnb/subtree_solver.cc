@@ -63,9 +63,7 @@ SubtreeSolution SubtreeSolver::SolveDeep(const SearchNode& node, int depth, doub
     frontier.Add(candidate, std::move(evaluation));
     if (loss >= limit) continue;
     limit = loss;
-    solution.loss = limit;
-    solution.feature = candidate.feature;
-    solution.place = candidate.place;
+    solution = {limit, candidate.feature, candidate.place, solution.bound};
   }
   solution.bound = std::min(solution.bound, frontier.Summarise(found));
   return solution;
@@ -113,6 +111,9 @@ Evaluation SubtreeSolver::Evaluate(const SearchNode& node, const ThresholdFronti
 SearchTree SubtreeSolver::Build(const SearchNode& node, int depth,
                                 const SubtreeSolution& solution) {
   if (solution.feature < 0) return SearchTree::Leaf();
+  if (solution.children[0] >= 0) {
+    return TreeOfPair(node, solution.feature, solution.place, solution.children);
+  }
   SearchNode sides[2];
   SearchNode::Split(node, solution.feature, solution.place + 1, sides[0], sides[1], &stop_);
   if (stop_.stopped()) return SearchTree::Leaf();
