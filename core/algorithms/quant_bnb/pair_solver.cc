@@ -93,9 +93,11 @@ void PairSolver::Begin(const SearchNode& node, double budget, const KnownCuts& k
   // Where it is not known it is found out with the first batch.
   whole_ = known.empty() ? -1 : known.whole;
   profile_count_ = 0;
+  enough_profiles_ = few_profiles_;
   profiles_.clear();
-  NewProfile();  // kBeginTag: nothing on the left
-  NewProfile();  // kEndTag: nothing on the right
+  profile_.assign(2 * features_, 0.0);
+  AddProfile();  // kBeginTag: nothing on the left
+  AddProfile();  // kEndTag: nothing on the right
   cursor_ = 0;
   open_.assign(features_, 1);
   listed_.assign(features_, 0);
@@ -106,9 +108,37 @@ void PairSolver::Begin(const SearchNode& node, double budget, const KnownCuts& k
   costs_.Assign(node);
 }
 
-int PairSolver::NewProfile() {
-  profiles_.resize(profiles_.size() + 2 * features_);
+// Keeps `profile_` for an anchor; -1 where there is no room left.
+int PairSolver::AddProfile() {
+  if (profile_count_ > kEndTag && profiles_.size() + 2 * features_ > 16 * few_profiles_) return -1;
+  profiles_.insert(profiles_.end(), profile_.begin(), profile_.end());
   return profile_count_++;
+}
+
+// Keeps the profiles of anchors around living thresholds only.
+void PairSolver::ForgetProfiles() {
+  std::vector<int> tags(static_cast<size_t>(profile_count_), -1);
+  tags[kBeginTag] = kBeginTag;
+  tags[kEndTag] = kEndTag;
+  for (size_t f = 0; f < features_; ++f) {
+    if (listed_[f] == 0) continue;
+    lists_[f].ForEachTagInUse([&](int tag) {
+      if (tag > kEndTag) tags[static_cast<size_t>(tag)] = tag;
+    });
+  }
+  profile_count_ = kEndTag + 1;
+  const size_t width = 2 * features_;
+  for (size_t tag = kEndTag + 1; tag < tags.size(); ++tag) {
+    if (tags[tag] < 0) continue;
+    tags[tag] = profile_count_++;
+    std::copy_n(profiles_.begin() + static_cast<ptrdiff_t>(tag * width), width,
+                profiles_.begin() + static_cast<ptrdiff_t>(static_cast<size_t>(tags[tag]) * width));
+  }
+  profiles_.resize(static_cast<size_t>(profile_count_) * width);
+  for (size_t f = 0; f < features_; ++f) {
+    if (listed_[f] != 0) lists_[f].Retag(tags);
+  }
+  enough_profiles_ = std::max(few_profiles_, 2 * profiles_.size());
 }
 
 // Adds thresholds of the next feature in turn that has any; false where no other feature than that
@@ -144,6 +174,7 @@ bool PairSolver::TakeNext(int most) {
 
 bool PairSolver::NextBatch() {
   const size_t most = static_cast<size_t>(scanner_.max_groups());
+  if (profiles_.size() > enough_profiles_) ForgetProfiles();
   group_count_ = 0;
   if (whole_ < 0) {
     // One lane of the first batch has all rows.
@@ -243,11 +274,10 @@ void PairSolver::Absorb(size_t g) {
   double& bound = bounds_[static_cast<size_t>(group.feature)];
   for (size_t lane = 0; lane < group.thresholds.size(); ++lane) {
     const AnchoredThreshold& at = group.thresholds[lane];
-    const int tag = NewProfile();
     double constrained[2] = {kInfinity, kInfinity};
     int children[2] = {0, 0};
     for (int side = 0; side < 2; ++side) {
-      double* const profile = Profile(tag, side);
+      double* const profile = &profile_[static_cast<size_t>(side) * features_];
       for (size_t child = 0; child < features_; ++child) {
         profile[child] = ChildBound(at, side, child);
       }
@@ -259,8 +289,10 @@ void PairSolver::Absorb(size_t g) {
         children[side] = scanned_[i];
       }
     }
-    const double left = *std::min_element(Profile(tag, 0), Profile(tag, 0) + features_);
-    const double right = *std::min_element(Profile(tag, 1), Profile(tag, 1) + features_);
+    const auto middle = profile_.begin() + static_cast<ptrdiff_t>(features_);
+    const double left = *std::min_element(profile_.begin(), middle);
+    const double right = *std::min_element(middle, profile_.end());
+    const int tag = AddProfile();
     evaluated_.push_back({at.threshold, {0, left, right, tag}});
     bound = std::min(bound, left + right + penalty_);
     const double loss = constrained[0] + constrained[1] + penalty_;

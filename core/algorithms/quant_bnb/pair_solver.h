@@ -52,8 +52,11 @@ struct SearchRules {
 // Finds the best tree of at most two levels of splits. Keeps memory from call to call.
 class PairSolver {
  public:
-  PairSolver(const SearchRules& rules, double tolerance, StopToken& stop)
-      : rules_(rules), tolerance_(tolerance), stop_(stop) {}
+  // Of what screening needs, `few_numbers` are kept whether they are of use or not, and at most 16
+  // times as many that are; the default is 2 to 32 MiB.
+  PairSolver(const SearchRules& rules, double tolerance, StopToken& stop,
+             size_t few_numbers = size_t{1} << 18)
+      : rules_(rules), tolerance_(tolerance), stop_(stop), few_profiles_(few_numbers) {}
 
   // Looks for trees with a loss below `budget`. `known` are bounds for this node, or empty. Scans
   // run on `pool` where it is not null. When the token stops the search, the answer is void.
@@ -100,11 +103,13 @@ class PairSolver {
   }
   double* Profile(int tag, int side) { return &profiles_[ProfileStart(tag, side)]; }
   const double* Profile(int tag, int side) const { return &profiles_[ProfileStart(tag, side)]; }
-  int NewProfile();
+  int AddProfile();
+  void ForgetProfiles();
 
   const SearchRules rules_;
   const double tolerance_;
   StopToken& stop_;
+  const size_t few_profiles_;
   WorkCounters counters_;
 
   const SearchNode* node_ = nullptr;
@@ -124,7 +129,9 @@ class PairSolver {
   SubtreeSolution solution_;
   // What each child feature costs at each anchor: [tag][side][child feature].
   std::vector<double> profiles_;
+  std::vector<double> profile_;  // of the threshold that is being absorbed: [side][child feature]
   int profile_count_ = 0;
+  size_t enough_profiles_ = 0;  // numbers beyond which those of no more use are forgotten
 
   size_t group_count_ = 0;
   Group groups_[kMaxGroups];

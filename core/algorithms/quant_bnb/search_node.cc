@@ -6,20 +6,33 @@
 #include <vector>
 
 namespace trainyard::quant_bnb {
+namespace {
+
+// Memory of so few entries is kept though it be too large.
+constexpr size_t kSmall = size_t{1} << 22;
+
+// Gives a vector a size; what it holds is lost. Memory that is half as large again is given back:
+// the two sides of a node would grow to its whole size each.
+void Fit(std::vector<uint32_t>& entries, size_t size) {
+  const size_t room = entries.capacity();
+  if (room < size || (room > kSmall && room > size + size / 2)) {
+    entries = std::vector<uint32_t>();
+    entries.reserve(size);
+  }
+  entries.resize(size);
+}
+
+}  // namespace
 
 void SearchNode::AssignRoot(const SearchProblem& problem) {
   problem_ = &problem;
+  root_ = true;
+  entries_ = {};
   const size_t count = static_cast<size_t>(problem.row_count());
   rows_.resize(count);
   std::iota(rows_.begin(), rows_.end(), uint32_t{0});
   features_.resize(static_cast<size_t>(problem.feature_count()));
   std::iota(features_.begin(), features_.end(), 0);
-  entries_.resize(features_.size() * (count + 1) + 1);
-  for (size_t f = 0; f < features_.size(); ++f) {
-    const std::span<const uint32_t> order = problem.order(static_cast<int>(f));
-    std::copy(order.begin(), order.end(),
-              entries_.begin() + static_cast<ptrdiff_t>(1 + f * (count + 1)));
-  }
   Measure();
 }
 
@@ -35,9 +48,10 @@ void SearchNode::Split(const SearchNode& parent, int index, int left_count, Sear
                             count - static_cast<size_t>(left_count)};
   for (int side = 0; side < 2; ++side) {
     sides[side]->problem_ = parent.problem_;
+    sides[side]->root_ = false;
     sides[side]->rows_.resize(counts[side]);
     sides[side]->features_ = parent.features_;
-    sides[side]->entries_.resize(parent.features_.size() * (counts[side] + 1) + 1);
+    Fit(sides[side]->entries_, parent.features_.size() * (counts[side] + 1) + 1);
   }
   for (size_t i = 0; i < count; ++i) {
     place[by_feature[i] & kRowMask] = i < counts[0] ? 0 : kLastOfValue;

@@ -12,8 +12,8 @@ namespace trainyard::quant_bnb {
 
 // The rows that reach a node, numbered from 0 within it, and their orders by each feature that has
 // two values among them. Orders are made by stable partition of the parent's, never by sorting.
-// Memory: 4 bytes per row and feature. Reused from split to split without allocation once it is
-// large enough.
+// Memory: 4 bytes per row and feature, none for the root. Reused from split to split without
+// allocation while it is large enough and not much too large.
 class SearchNode {
  public:
   // All rows of the problem, which must outlive the node.
@@ -34,6 +34,7 @@ class SearchNode {
   // The rows by ascending value of feature number `index`; kLastOfValue is set on the last row of
   // each value.
   std::span<const uint32_t> order(int index) const {
+    if (root_) return problem_->order(features_[static_cast<size_t>(index)]);
     const size_t count = rows_.size();
     return {entries_.data() + 1 + static_cast<size_t>(index) * (count + 1), count};
   }
@@ -57,6 +58,7 @@ class SearchNode {
   void DropConstantFeatures();
 
   const SearchProblem* problem_ = nullptr;
+  bool root_ = false;  // the orders are the problem's
   std::vector<uint32_t> rows_;
   std::vector<int> features_;
   // Each order has one entry in front that splits may write to.

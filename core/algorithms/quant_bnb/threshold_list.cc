@@ -11,6 +11,8 @@ namespace trainyard::quant_bnb {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
+// Rows of an order between two sums that are kept.
+constexpr size_t kBlock = 16;
 
 }  // namespace
 
@@ -19,6 +21,7 @@ void RowCosts::Assign(const SearchNode& node) {
   const std::span<const uint32_t> rows = node.rows();
   const size_t outputs = static_cast<size_t>(problem.outputs());
   costs_.assign(rows.size(), 0.0);
+  unit_ = false;
   if (problem.classification()) {
     for (size_t i = 0; i < rows.size(); ++i) {
       double worst = 1;
@@ -30,6 +33,7 @@ void RowCosts::Assign(const SearchNode& node) {
       }
       costs_[i] = problem.weights()[rows[i]] * worst;
     }
+    unit_ = std::all_of(costs_.begin(), costs_.end(), [](double cost) { return cost == 1; });
     return;
   }
   for (size_t o = 0; o < outputs; ++o) {
@@ -54,24 +58,49 @@ void RowCosts::Assign(const SearchNode& node) {
 
 void ThresholdList::Assign(const SearchNode& node, int feature, const RowCosts& costs, double whole,
                            std::span<const KnownCut> known, int begin_tag, int end_tag) {
-  const std::span<const uint32_t> order = node.order(feature);
-  places_.clear();
-  cost_before_.clear();
-  double cost = 0;
-  for (size_t i = 0; i < order.size(); ++i) {
-    cost += costs[order[i] & kRowMask];
-    if ((order[i] & kLastOfValue) == 0) continue;
-    places_.push_back(static_cast<int>(i));
-    cost_before_.push_back(cost);
-  }
-  places_.pop_back();
-  cost_before_.pop_back();
+  order_ = node.order(feature);
+  costs_ = &costs;
+  FindPlaces();
+  AddUpCosts();
   alive_ = count();
+  const double cost = CostOfFirst(static_cast<int>(order_.size()));
   intervals_.assign({{Anchor{0, 0, whole, begin_tag}, 0, 0, count()},
                      {Anchor{cost, whole, 0, end_tag}, count(), count(), count()}});
   if (known.empty()) return;
   InsertKnown(node, feature, known);
   Tighten();
+}
+
+void ThresholdList::FindPlaces() {
+  count_ = -1;  // the last value's end is no threshold
+  for (const uint32_t entry : order_) count_ += static_cast<int>(entry >> 31);
+  places_.clear();
+  if (static_cast<size_t>(count_) + 1 == order_.size()) return;
+  places_.reserve(static_cast<size_t>(count_));
+  for (size_t i = 0; i + 1 < order_.size(); ++i) {
+    if ((order_[i] & kLastOfValue) != 0) places_.push_back(static_cast<int>(i));
+  }
+}
+
+void ThresholdList::AddUpCosts() {
+  cost_blocks_.clear();
+  if (costs_->unit()) return;
+  cost_blocks_.reserve(order_.size() / kBlock + 1);
+  double cost = 0;
+  for (size_t i = 0; i < order_.size(); ++i) {
+    if (i % kBlock == 0) cost_blocks_.push_back(cost);
+    cost += (*costs_)[order_[i] & kRowMask];
+  }
+}
+
+double ThresholdList::CostOfFirst(int rows) const {
+  if (costs_->unit()) return rows;
+  const size_t end = static_cast<size_t>(rows);
+  if (end == 0) return 0;
+  const size_t block = (end - 1) / kBlock;
+  double cost = cost_blocks_[block];
+  for (size_t i = block * kBlock; i < end; ++i) cost += (*costs_)[order_[i] & kRowMask];
+  return cost;
 }
 
 // Cuts that lie at a threshold come behind it, so that it stays alive.
@@ -215,7 +244,9 @@ std::vector<Candidate> ThresholdList::Intervals(double penalty) const {
 
 Candidate ThresholdList::CandidateAt(int place) const {
   const int threshold =
-      static_cast<int>(std::lower_bound(places_.begin(), places_.end(), place) - places_.begin());
+      places_.empty() ? place
+                      : static_cast<int>(std::lower_bound(places_.begin(), places_.end(), place) -
+                                         places_.begin());
   size_t interval = 0;
   while (threshold >= intervals_[interval].end) ++interval;
   Candidate candidate;
@@ -240,6 +271,13 @@ void ThresholdList::Add(std::span<const Evaluated> evaluated) {
   }
   intervals_.swap(merged_);
   Tighten();
+}
+
+void ThresholdList::Retag(std::span<const int> tags) {
+  for (Interval& interval : intervals_) {
+    int& tag = interval.before.tag;
+    if (tag >= 0) tag = tags[static_cast<size_t>(tag)];
+  }
 }
 
 double ThresholdList::Exclude(double limit, double penalty) {

@@ -23,9 +23,12 @@ class RowCosts {
   void Assign(const SearchNode& node);
   // Of a row of the node.
   double operator[](size_t row) const { return costs_[row]; }
+  // Whether every row costs 1.
+  bool unit() const { return unit_; }
 
  private:
   std::vector<double> costs_;
+  bool unit_ = false;
 };
 
 // A cut of the order whose children's losses, or lower bounds of them, are known.
@@ -69,20 +72,23 @@ struct Candidate {
 // L and R being the losses of the children and C the cost of the rows between. With all rows on one
 // side the ends of the order are anchors too. As t moves from a to b the slope of this bound over
 // C(a, t) goes from -1 by 0 to 1: what is alive between two anchors has no gap, and a bisection
-// finds its ends.
+// finds its ends. Memory: 4 bytes per threshold, none where all values differ; half a byte per row
+// where rows cost other than 1.
 class ThresholdList {
  public:
   explicit ThresholdList(const BoundRules& rules) : rules_(rules) {}
 
-  // All thresholds of feature number `feature` of the node, all alive. `whole` is a lower bound of
-  // the loss of a child that has all rows, `known` are cuts of the node by this feature; the tags
-  // are those of the ends as anchors.
+  // All thresholds of feature number `feature` of the node, all alive; node and costs outlive the
+  // use of the list. `whole` is a lower bound of the loss of a child that has all rows, `known` are
+  // cuts of the node by this feature; the tags are those of the ends as anchors.
   void Assign(const SearchNode& node, int feature, const RowCosts& costs, double whole,
               std::span<const KnownCut> known, int begin_tag, int end_tag);
 
-  int count() const { return static_cast<int>(places_.size()); }
+  int count() const { return count_; }
   // Place of the last row on the left, in the feature's order.
-  int place(int threshold) const { return places_[static_cast<size_t>(threshold)]; }
+  int place(int threshold) const {
+    return places_.empty() ? threshold : places_[static_cast<size_t>(threshold)];
+  }
   // Number of thresholds alive.
   int64_t alive() const { return alive_; }
 
@@ -112,6 +118,8 @@ class ThresholdList {
       use(intervals_[i + 1].before.tag);
     }
   }
+  // Gives every anchor the tag that `tags` has at its own, which may be -1.
+  void Retag(std::span<const int> tags);
   // Excludes every threshold with bound + `penalty` >= `limit`; returns a lower bound of the least
   // such sum among those excluded now (infinite: none).
   double Exclude(double limit, double penalty);
@@ -127,7 +135,11 @@ class ThresholdList {
     int first;
     int end;
   };
-  double CostBefore(int threshold) const { return cost_before_[static_cast<size_t>(threshold)]; }
+  void FindPlaces();
+  void AddUpCosts();
+  // Cost of all rows up to a threshold.
+  double CostBefore(int threshold) const { return CostOfFirst(place(threshold) + 1); }
+  double CostOfFirst(int rows) const;
   void InsertKnown(const SearchNode& node, int feature, std::span<const KnownCut> known);
   void Tighten();
   AnchoredThreshold At(size_t interval, int threshold) const;
@@ -139,8 +151,11 @@ class ThresholdList {
   static int Bisect(int begin, int end, Holds holds);
 
   BoundRules rules_;
-  std::vector<int> places_;
-  std::vector<double> cost_before_;  // of all rows up to each threshold
+  std::span<const uint32_t> order_;
+  const RowCosts* costs_ = nullptr;
+  int count_ = 0;
+  std::vector<int> places_;          // by threshold; empty where all values differ: its own number
+  std::vector<double> cost_blocks_;  // of the rows before each block of the order
   int64_t alive_ = 0;
   // Ascending; the last one, whose anchor is the end of the order, is empty.
   std::vector<Interval> intervals_;
