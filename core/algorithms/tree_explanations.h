@@ -6,8 +6,8 @@
 
 #include "absl/status/statusor.h"
 #include "core/algorithms/tree_model_explainer.h"
+#include "core/base/thread_pool.h"
 #include "core/trees/stop_token.h"
-#include "core/trees/thread_pool.h"
 
 namespace trainyard {
 

@@ -11,7 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/algorithms/table_learning.h"
-#include "core/trees/thread_pool.h"
+#include "core/base/thread_pool.h"
 #include "core/trees/tree.h"
 #include "core/trees/tree_predictor.h"
 

@@ -9,8 +9,8 @@
 #include "core/algorithms/feature_binder.h"
 #include "core/algorithms/tree_model_explainer.h"
 #include "core/base/status.h"
+#include "core/base/thread_pool.h"
 #include "core/trees/class_costs.h"
-#include "core/trees/thread_pool.h"
 #include "core/trees/tree_predictor.h"
 #include "core/trees/tree_proto.h"
 

@@ -8,8 +8,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "core/base/thread_pool.h"
 #include "core/trees/presort.h"
-#include "core/trees/thread_pool.h"
 #include "core/trees/tree.h"
 #include "trainyard/v1/hierarchical_shrinkage.pb.h"
 

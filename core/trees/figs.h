@@ -6,10 +6,10 @@
 #include <span>
 
 #include "absl/status/statusor.h"
+#include "core/base/thread_pool.h"
 #include "core/trees/cart.h"
 #include "core/trees/ensemble.h"
 #include "core/trees/presort.h"
-#include "core/trees/thread_pool.h"
 #include "trainyard/v1/hierarchical_shrinkage.pb.h"
 
 namespace trainyard {

@@ -5,12 +5,12 @@
 #include <span>
 #include <vector>
 
+#include "core/base/thread_pool.h"
 #include "core/trees/cart.h"
 #include "core/trees/growing_node.h"
 #include "core/trees/presort.h"
 #include "core/trees/split_search.h"
 #include "core/trees/stop_token.h"
-#include "core/trees/thread_pool.h"
 
 namespace trainyard {
 

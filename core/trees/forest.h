@@ -8,10 +8,10 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "core/base/thread_pool.h"
 #include "core/trees/cart.h"
 #include "core/trees/forest_oob.h"
 #include "core/trees/presort.h"
-#include "core/trees/thread_pool.h"
 #include "core/trees/tree.h"
 #include "trainyard/v1/hierarchical_shrinkage.pb.h"
 
@@ -31,9 +31,9 @@ struct ForestHooks {
   std::function<absl::Status()> check;
   // Share of the growth that is done, 0 to 1, rising; about a hundred calls, from any thread.
   std::function<void(double fraction)> progress;
-  // Tree `number` is finished and so are all before it; `tree` stands right after them in one array,
-  // which lasts until growth ends. Called once per tree that was grown now, in rising order, by one
-  // thread at a time. Not OK: growth stops and returns this status.
+  // Tree `number` is finished and so are all before it; `tree` stands right after them in one
+  // array, which lasts until growth ends. Called once per tree that was grown now, in rising order,
+  // by one thread at a time. Not OK: growth stops and returns this status.
   std::function<absl::Status(int number, const Tree& tree)> tree_done;
 };
 

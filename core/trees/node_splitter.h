@@ -6,12 +6,12 @@
 #include <span>
 #include <vector>
 
+#include "core/base/thread_pool.h"
 #include "core/trees/growing_node.h"
 #include "core/trees/node_rows.h"
 #include "core/trees/presort.h"
 #include "core/trees/split_search.h"
 #include "core/trees/stop_token.h"
-#include "core/trees/thread_pool.h"
 
 namespace trainyard {
 

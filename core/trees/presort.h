@@ -8,7 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "core/trees/thread_pool.h"
+#include "core/base/thread_pool.h"
 #include "core/trees/tree.h"
 
 namespace trainyard {

@@ -5,8 +5,8 @@
 #include <span>
 #include <vector>
 
+#include "core/base/thread_pool.h"
 #include "core/trees/presort.h"
-#include "core/trees/thread_pool.h"
 
 namespace trainyard {
 

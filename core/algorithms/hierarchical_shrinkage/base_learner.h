@@ -11,9 +11,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/algorithms/hierarchical_shrinkage/loss_path.h"
+#include "core/base/thread_pool.h"
 #include "core/trees/ensemble.h"
 #include "core/trees/forest_oob.h"
-#include "core/trees/thread_pool.h"
 #include "trainyard/v1/hierarchical_shrinkage.pb.h"
 
 namespace trainyard {

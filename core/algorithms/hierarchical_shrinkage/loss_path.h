@@ -8,10 +8,10 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "core/base/thread_pool.h"
 #include "core/trees/cart.h"
 #include "core/trees/ensemble.h"
 #include "core/trees/shrinkage.h"
-#include "core/trees/thread_pool.h"
 
 namespace trainyard {
 

@@ -7,7 +7,7 @@
 #include "absl/status/statusor.h"
 #include "core/algorithms/quant_bnb/checkpoint.h"
 #include "core/algorithms/quant_bnb/optimal_tree.h"
-#include "core/trees/thread_pool.h"
+#include "core/base/thread_pool.h"
 
 namespace trainyard {
 

@@ -9,8 +9,8 @@
 #include "core/algorithms/quant_bnb/stump_scanner.h"
 #include "core/algorithms/quant_bnb/threshold_frontier.h"
 #include "core/algorithms/quant_bnb/threshold_list.h"
+#include "core/base/thread_pool.h"
 #include "core/trees/stop_token.h"
-#include "core/trees/thread_pool.h"
 
 namespace trainyard::quant_bnb {
 

@@ -13,7 +13,7 @@
 #include "absl/status/statusor.h"
 #include "core/algorithms/quant_bnb/quantile_root.h"
 #include "core/algorithms/quant_bnb/search_course.h"
-#include "core/trees/thread_pool.h"
+#include "core/base/thread_pool.h"
 
 namespace trainyard::quant_bnb {
 

@@ -6,7 +6,7 @@
 #include "core/algorithms/quant_bnb/search_course.h"
 #include "core/algorithms/quant_bnb/search_problem.h"
 #include "core/base/clock.h"
-#include "core/trees/thread_pool.h"
+#include "core/base/thread_pool.h"
 #include "trainyard/v1/quant_bnb.pb.h"
 
 namespace trainyard::quant_bnb {

@@ -7,8 +7,8 @@
 #include "core/algorithms/quant_bnb/search_node.h"
 #include "core/algorithms/quant_bnb/search_problem.h"
 #include "core/algorithms/quant_bnb/stump_scanner.h"
+#include "core/base/thread_pool.h"
 #include "core/trees/stop_token.h"
-#include "core/trees/thread_pool.h"
 
 namespace trainyard::quant_bnb {
 

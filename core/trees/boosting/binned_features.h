@@ -10,8 +10,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "core/base/thread_pool.h"
 #include "core/trees/stop_token.h"
-#include "core/trees/thread_pool.h"
 #include "core/trees/tree.h"
 
 namespace trainyard {

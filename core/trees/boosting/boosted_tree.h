@@ -7,11 +7,11 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "core/base/thread_pool.h"
 #include "core/trees/boosting/binned_features.h"
 #include "core/trees/boosting/boosting_loss.h"
 #include "core/trees/boosting/histogram_tree.h"
 #include "core/trees/stop_token.h"
-#include "core/trees/thread_pool.h"
 #include "core/trees/tree.h"
 
 namespace trainyard {

@@ -9,11 +9,11 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "core/base/thread_pool.h"
 #include "core/trees/boosting/binned_features.h"
 #include "core/trees/cart.h"
 #include "core/trees/ensemble.h"
 #include "core/trees/shrinkage.h"
-#include "core/trees/thread_pool.h"
 #include "trainyard/v1/boosting.pb.h"
 
 namespace trainyard {

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "core/base/thread_pool.h"
 #include "core/trees/cart.h"
 #include "core/trees/ensemble.h"
-#include "core/trees/thread_pool.h"
 #include "trainyard/v1/boosting.pb.h"
 
 namespace trainyard {

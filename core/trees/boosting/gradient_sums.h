@@ -6,8 +6,8 @@
 #include <span>
 #include <vector>
 
+#include "core/base/thread_pool.h"
 #include "core/trees/stop_token.h"
-#include "core/trees/thread_pool.h"
 
 namespace trainyard {
 

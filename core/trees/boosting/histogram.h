@@ -5,10 +5,10 @@
 #include <span>
 #include <vector>
 
+#include "core/base/thread_pool.h"
 #include "core/trees/boosting/binned_features.h"
 #include "core/trees/boosting/gradient_sums.h"
 #include "core/trees/stop_token.h"
-#include "core/trees/thread_pool.h"
 
 namespace trainyard {
 

@@ -7,12 +7,12 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "core/base/thread_pool.h"
 #include "core/trees/ensemble.h"
 #include "core/trees/explain/leaf_tables.h"
 #include "core/trees/explain/row_lanes.h"
 #include "core/trees/explain/shap_weights.h"
 #include "core/trees/stop_token.h"
-#include "core/trees/thread_pool.h"
 
 namespace trainyard {
 

@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "core/base/thread_pool.h"
 #include "core/trees/ensemble.h"
 #include "core/trees/explain/path_plan.h"
 #include "core/trees/stop_token.h"
-#include "core/trees/thread_pool.h"
 
 namespace trainyard {
 

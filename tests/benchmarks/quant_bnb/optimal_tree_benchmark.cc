@@ -15,7 +15,7 @@
 #include "core/algorithms/quant_bnb/search_problem.h"
 #include "core/algorithms/quant_bnb/stump_scanner.h"
 #include "core/base/random.h"
-#include "core/trees/thread_pool.h"
+#include "core/base/thread_pool.h"
 
 namespace trainyard {
 namespace {

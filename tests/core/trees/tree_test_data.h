@@ -8,9 +8,9 @@
 #include <random>
 #include <vector>
 
+#include "core/base/thread_pool.h"
 #include "core/trees/cart.h"
 #include "core/trees/presort.h"
-#include "core/trees/thread_pool.h"
 #include "core/trees/tree.h"
 #include "gtest/gtest.h"
 
