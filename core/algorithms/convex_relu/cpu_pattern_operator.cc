@@ -11,7 +11,7 @@ namespace {
 // cache beside the codes.
 constexpr int64_t kMaxBlock = 6144;
 // Below this many words a round's tables cost more than they save.
-constexpr int64_t kWideFrom = 96;
+constexpr int64_t kWideFrom = 160;
 // Rounds of 64 rows after which the adjoint's sums are added to the totals, so that rounding errors
 // do not grow with the number of rows.
 constexpr int64_t kRoundsOfTotal = 64;
