@@ -1,7 +1,7 @@
 """Problems of convex two-layer ReLU networks: data, gates and the files that hold them.
 
 X is n x d with the bias as last column, Y is n x c, gates G is P x d (one gate a row). Patterns D are
-n x P, D = 1[X G^T > 0]. N = n c for the squared loss and n for the others.
+n x P, D = 1[X G^T > 0]. N is n c, of the softmax n.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ LOSSES = ("squared", "logistic", "softmax")
 @dataclasses.dataclass
 class Problem:
     x: np.ndarray
-    y: np.ndarray  # squared: numbers; logistic: -1 and 1, one column; softmax: one-hot rows
+    y: np.ndarray  # squared: numbers; logistic: -1 and 1, softmax: one-hot rows
     gates: np.ndarray
     loss: str = "squared"
     count: int = 0  # N, by default what the loss says
@@ -23,7 +23,7 @@ class Problem:
     def __post_init__(self):
         if self.count == 0:
             n, c = self.y.shape
-            self.count = n * c if self.loss == "squared" else n
+            self.count = n if self.loss == "softmax" else n * c
 
     @property
     def patterns(self):
