@@ -8,6 +8,7 @@
 
 #include "core/algorithms/convex_relu/certificate.h"
 #include "core/algorithms/convex_relu/gated_function.h"
+#include "core/algorithms/convex_relu/stall_detector.h"
 #include "core/algorithms/convex_relu/working_set.h"
 #include "core/base/status.h"
 #include "core/base/stopwatch.h"
@@ -111,6 +112,12 @@ class FullRun {
       observed_end_ = SolveEnd::kTime;
       return Verdict::kStop;
     }
+    // Without a bound the subgradient takes the gap's place.
+    const double measure = bound.has_value() ? progress.relative_gap : it.subgradient_norm_squared;
+    if (stall_.Stalled(it.iteration, measure)) {
+      observed_end_ = SolveEnd::kStalled;
+      return Verdict::kStop;
+    }
     return Verdict::kGoOn;
   }
 
@@ -120,6 +127,7 @@ class FullRun {
   const GatedHooks& hooks_;
   GatedFunction<Real> function_;
   Stopwatch watch_;
+  StallDetector stall_;
   SolveEnd observed_end_ = SolveEnd::kGap;
 };
 
