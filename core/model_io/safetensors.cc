@@ -7,10 +7,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "core/base/secret.h"
 #include "core/base/status.h"
 #include "core/data/value_parsing.h"
 #include "core/model_io/json_scanner.h"
+#include "core/model_io/piecewise_file.h"
 
 namespace trainyard {
 namespace {
@@ -18,7 +18,6 @@ namespace {
 static_assert(std::endian::native == std::endian::little);
 
 constexpr char kMetadata[] = "__metadata__";
-constexpr size_t kPieceBytes = size_t{1} << 20;  // a few milliseconds of a slow disk
 
 struct TypeTraits {
   TensorType type;
@@ -107,33 +106,6 @@ std::string HeaderOf(const std::vector<TensorView>& tensors,
   std::string header = absl::StrCat("{", absl::StrJoin(entries, ","), "}");
   header.resize((header.size() + 7) / 8 * 8, ' ');
   return header;
-}
-
-absl::Status AppendPieces(WritableFile& file, std::string_view bytes,
-                          const std::function<absl::Status()>& check) {
-  while (!bytes.empty()) {
-    if (check) TY_RETURN_IF_ERROR(check());
-    const std::string_view piece = bytes.substr(0, kPieceBytes);
-    TY_RETURN_IF_ERROR(file.Append(piece));
-    bytes.remove_prefix(piece.size());
-  }
-  return absl::OkStatus();
-}
-
-absl::Status WriteAll(const std::filesystem::path& file, const std::string& header,
-                      const std::vector<TensorView>& tensors,
-                      const std::function<absl::Status()>& check, FileSystem& files) {
-  int64_t total = static_cast<int64_t>(sizeof(uint64_t) + header.size());
-  for (const TensorView& tensor : tensors) total += static_cast<int64_t>(tensor.bytes.size());
-  TY_ASSIGN_OR_RETURN(const std::unique_ptr<WritableFile> writer, files.Create(file, total));
-  const uint64_t length = header.size();
-  TY_RETURN_IF_ERROR(writer->Append({reinterpret_cast<const char*>(&length), sizeof(length)}));
-  TY_RETURN_IF_ERROR(AppendPieces(*writer, header, check));
-  for (const TensorView& tensor : tensors) {
-    TY_RETURN_IF_ERROR(AppendPieces(*writer, tensor.bytes, check));
-  }
-  TY_RETURN_IF_ERROR(writer->Sync());
-  return writer->Close();
 }
 
 // --- Reading.
@@ -298,15 +270,11 @@ absl::Status WriteSafetensors(const std::filesystem::path& file, std::vector<Ten
     return absl::InvalidArgumentError(
         absl::StrCat("the header has ", header.size(), " bytes; at most ", kMaxSafetensorsHeader));
   }
-  std::filesystem::path temporary = file;
-  temporary += absl::StrCat(".", RandomHexToken(6), ".tmp");
-  absl::Status written = WriteAll(temporary, header, tensors, check, files);
-  if (written.ok()) written = files.Rename(temporary, file);
-  if (!written.ok()) {
-    (void)files.Remove(temporary);
-    return written;
-  }
-  return files.SyncFolder(file.has_parent_path() ? file.parent_path() : ".");
+  const uint64_t length = header.size();
+  std::vector<std::string_view> parts = {{reinterpret_cast<const char*>(&length), sizeof(length)},
+                                         header};
+  for (const TensorView& tensor : tensors) parts.push_back(tensor.bytes);
+  return WriteFilePiecewise(file, parts, check, files);
 }
 
 absl::StatusOr<SafetensorsFile> SafetensorsFile::Parse(std::string_view bytes) {

@@ -43,13 +43,12 @@ struct TensorView {
 // Largest header that is written or read, in bytes; the format's limit.
 inline constexpr int64_t kMaxSafetensorsHeader = 100'000'000;
 
-// Writes a file under a temporary name, piece by piece, and renames it when it is on the disk;
-// nothing is left on errors. Tensors lie in the order of types by size, largest first, then of
-// names, and data begin at a multiple of 8, so that every element is aligned; for the same tensors
-// and at most one entry of metadata the bytes are those of the reference implementation. `metadata`
-// are texts for readers. `check` is asked every few milliseconds and may be empty.
-// INVALID_ARGUMENT when a name is repeated, is `__metadata__` or is not UTF-8, a shape does not fit
-// its bytes, or the header is too large; else the file system's status or that of `check`.
+// Writes a file as WriteFilePiecewise does. Tensors lie in the order of types by size, largest
+// first, then of names, and data begin at a multiple of 8, so that every element is aligned; for the
+// same tensors and at most one entry of metadata the bytes are those of the reference
+// implementation. `metadata` are texts for readers. INVALID_ARGUMENT when a name is repeated, is
+// `__metadata__` or is not UTF-8, a shape does not fit its bytes, or the header is too large; else
+// the errors of WriteFilePiecewise.
 absl::Status WriteSafetensors(const std::filesystem::path& file, std::vector<TensorView> tensors,
                               const std::map<std::string, std::string>& metadata,
                               const std::function<absl::Status()>& check,
