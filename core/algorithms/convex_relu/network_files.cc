@@ -1,9 +1,9 @@
 #include "core/algorithms/convex_relu/network_files.h"
 
-#include <limits>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "core/algorithms/convex_relu/network_onnx.h"
 #include "core/base/file_system.h"
 #include "core/base/status.h"
@@ -32,6 +32,10 @@ absl::StatusOr<TwoLayerNetwork> NetworkFromFile(const SafetensorsFile& file,
                                                 const v1::DenseNetworkModel& description,
                                                 int inputs) {
   const int64_t neurons = description.neurons();
+  if (const size_t known = description.gated() ? 7 : 5; file.tensors().size() != known) {
+    return absl::DataLossError(
+        absl::StrCat("there are ", file.tensors().size(), " tensors; must be ", known));
+  }
   TwoLayerNetwork network;
   network.inputs = inputs;
   network.outputs = OutputCount(description);

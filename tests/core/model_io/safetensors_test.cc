@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <cstring>
@@ -46,10 +47,12 @@ struct SampleTensors {
 
 class SafetensorsTest : public testing::Test {
  protected:
-  SafetensorsTest() : file_(std::filesystem::path(testing::TempDir()) / "test.safetensors") {}
-  ~SafetensorsTest() override { std::filesystem::remove(file_); }
+  SafetensorsTest() { std::filesystem::create_directory(folder_); }
+  ~SafetensorsTest() override { std::filesystem::remove_all(folder_); }
 
-  const std::filesystem::path file_;
+  const std::filesystem::path folder_ =
+      std::filesystem::path(testing::TempDir()) / ("safetensors_test_" + std::to_string(getpid()));
+  const std::filesystem::path file_ = folder_ / "test.safetensors";
 };
 
 std::string WithHeader(const std::string& header, const std::string& data = "") {
@@ -178,8 +181,27 @@ TEST_F(SafetensorsTest, StopsWhenAskedTo) {
       [&] { return ++asked == 4 ? absl::CancelledError("enough") : absl::OkStatus(); });
   EXPECT_EQ(status.code(), absl::StatusCode::kCancelled);
   EXPECT_EQ(asked, 4);
-  for (const auto& entry : std::filesystem::directory_iterator(file_.parent_path())) {
-    EXPECT_THAT(entry.path().string(), testing::Not(HasSubstr("test.safetensors")));
+  EXPECT_TRUE(std::filesystem::is_empty(folder_));
+}
+
+// Every operation of the file system fails once.
+TEST_F(SafetensorsTest, FailedWritesLeaveNothing) {
+  const SampleTensors sample;
+  FaultyFileSystem files;
+  for (int64_t at = 0;; ++at) {
+    files.FailAt(at, absl::ResourceExhaustedError("full"));
+    const absl::Status status = WriteSafetensors(file_, sample.Views(), {}, {}, files);
+    if (status.ok()) {
+      EXPECT_GT(at, 5);
+      break;
+    }
+    EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+    // Only the last operation, making the new name durable, comes after the renaming.
+    if (std::filesystem::exists(file_)) {
+      EXPECT_TRUE(SafetensorsFile::Open(file_).ok());
+      std::filesystem::remove(file_);
+    }
+    EXPECT_TRUE(std::filesystem::is_empty(folder_)) << at;
   }
 }
 
