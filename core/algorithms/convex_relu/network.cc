@@ -89,10 +89,15 @@ absl::Status CheckSpace(const SolutionSpace& space, int outputs) {
   return absl::OkStatus();
 }
 
+// Relative to the largest, whose square may be infinite; in order, as Eigen's norm adds up in an
+// order that depends on the address.
 double NormOf(std::span<const double> numbers) {
-  return Eigen::Map<const Eigen::VectorXd>(numbers.data(),
-                                           static_cast<Eigen::Index>(numbers.size()))
-      .stableNorm();
+  double largest = 0;
+  for (const double number : numbers) largest = std::max(largest, std::abs(number));
+  if (largest == 0) return 0;
+  double squares = 0;
+  for (const double number : numbers) squares += (number / largest) * (number / largest);
+  return largest * std::sqrt(squares);
 }
 
 // Appends `numbers` * factor / norms to a matrix and its bias column.
