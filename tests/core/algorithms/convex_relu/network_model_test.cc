@@ -9,7 +9,7 @@
 #include "core/algorithms/convex_relu/network_files.h"
 #include "core/base/file_system.h"
 #include "google/protobuf/stubs/logging.h"
-#include "tests/core/algorithms/convex_relu/network_test_support.h"
+#include "tests/core/algorithms/convex_relu/random_network_models.h"
 #include "tests/core/model_io/onnx_checker.h"
 
 namespace trainyard::convex_relu {

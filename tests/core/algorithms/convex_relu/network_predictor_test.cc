@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "proto/schema/violations.h"
-#include "tests/core/algorithms/convex_relu/network_test_support.h"
+#include "tests/core/algorithms/convex_relu/random_network_models.h"
 
 namespace trainyard::convex_relu {
 namespace {

@@ -1,83 +1,100 @@
-// Networks of random weights on a small table, for tests.
+// Random networks and their data.
 #pragma once
 
-#include <gtest/gtest.h>
-
-#include <limits>
-#include <memory>
-#include <numeric>
-#include <string>
+#include <cstdint>
 #include <vector>
 
-#include "core/algorithms/convex_relu/network_model.h"
+#include "core/algorithms/convex_relu/nonconvex_network.h"
+#include "core/algorithms/convex_relu/padded_matrix.h"
 #include "core/base/random.h"
+#include "tests/core/algorithms/convex_relu/solved_problem.h"
 
 namespace trainyard::convex_relu {
 
-// 60 rows: a number that lacks some values, a category, a boolean.
-inline std::shared_ptr<const Table> MakeSmallTable() {
-  TableColumn age = {"age", v1::COLUMN_TYPE_NUMERIC, {}, {}, {}};
-  TableColumn colour = {"colour", v1::COLUMN_TYPE_CATEGORICAL, {}, {}, {"blue", "red"}};
-  TableColumn member = {"member", v1::COLUMN_TYPE_BOOLEAN, {}, {}, {}};
-  Rng rng(3);
-  for (int i = 0; i < 60; ++i) {
-    age.numbers.push_back(i % 9 == 0 ? std::numeric_limits<double>::quiet_NaN()
-                                     : 40 + 10 * rng.NextGaussian());
-    colour.codes.push_back(static_cast<int32_t>(rng.UniformInt(3)) - 1);
-    member.numbers.push_back(static_cast<double>(rng.UniformInt(2)));
+template <typename Real>
+void FillGaussian(PaddedMatrix<Real>& matrix, double scale, Rng& random) {
+  for (int64_t row = 0; row < matrix.rows(); ++row) {
+    for (int column = 0; column < matrix.columns(); ++column) {
+      matrix.row(row)[column] = static_cast<Real>(scale * random.NextGaussian());
+    }
   }
-  auto table = MakeTable({age, colour, member});
-  EXPECT_TRUE(table.ok()) << table.status();
-  return *table;
 }
 
-inline v1::DenseNetworkModel Describe(v1::DenseNetworkModel::Loss loss,
-                                      const std::vector<std::string>& classes) {
-  const auto table = MakeSmallTable();
-  std::vector<int64_t> rows(60);
-  std::iota(rows.begin(), rows.end(), 0);
-  const std::vector<int> columns = {0, 1, 2};
-  const auto encoder = DenseEncoder::Learn(*table, columns, rows, {}, {}, {});
-  EXPECT_TRUE(encoder.ok()) << encoder.status();
-  v1::DenseNetworkModel description;
-  *description.mutable_encoding() = encoder->encoding();
-  description.add_targets("y");
-  for (const std::string& name : classes) description.add_classes(name);
-  description.set_loss(loss);
-  return description;
-}
+// Data, gates and what owns them.
+struct NetworkCase {
+  PaddedMatrix<float> features;
+  PaddedMatrix<float> gates;
+  std::vector<float> targets;
+  std::vector<float> row_weights;
+  NetworkData data;
+};
 
-inline TwoLayerNetwork RandomNetwork(int inputs, int outputs, bool gated, int64_t neurons) {
-  Rng rng(5);
-  const auto draw = [&rng](int64_t count) {
-    std::vector<double> numbers(static_cast<size_t>(count));
-    for (double& x : numbers) x = rng.NextGaussian() / 5;
-    return numbers;
-  };
-  TwoLayerNetwork network;
-  network.inputs = inputs;
-  network.outputs = outputs;
-  network.gated = gated;
-  network.hidden_weights = draw(neurons * inputs);
-  network.hidden_bias = draw(neurons);
-  if (gated) network.gates = draw(neurons * inputs);
-  if (gated) network.gate_bias = draw(neurons);
-  network.output_weights = draw(neurons);
-  network.output_bias = draw(outputs);
-  for (int64_t i = 0; i < neurons; ++i) {
-    network.neuron_outputs.push_back(static_cast<int32_t>(i * outputs / neurons));
+inline std::vector<float> RandomTargets(NetworkLoss loss, int64_t rows, int outputs, Rng& random) {
+  std::vector<float> targets(static_cast<size_t>(rows * outputs), 0.0F);
+  for (int64_t row = 0; row < rows; ++row) {
+    const int chosen = static_cast<int>(random.UniformInt(static_cast<uint64_t>(outputs)));
+    for (int output = 0; output < outputs; ++output) {
+      float& target = targets[static_cast<size_t>(output * rows + row)];
+      if (loss == NetworkLoss::kSquared) target = static_cast<float>(random.NextGaussian());
+      if (loss == NetworkLoss::kLogistic) target = random.NextDouble() < 0.5 ? -1.0F : 1.0F;
+      if (loss == NetworkLoss::kSoftmax) target = output == chosen ? 1.0F : 0.0F;
+    }
   }
-  return network;
+  return targets;
 }
 
-inline NetworkModel MakeModel(v1::DenseNetworkModel::Loss loss,
-                              const std::vector<std::string>& classes, bool gated = false,
-                              int64_t neurons = 12) {
-  v1::DenseNetworkModel description = Describe(loss, classes);
-  TwoLayerNetwork network = RandomNetwork(5, OutputCount(description), gated, neurons);
-  auto model = MakeNetworkModel(std::move(description), std::move(network));
-  EXPECT_TRUE(model.ok()) << model.status();
-  return *std::move(model);
+inline NetworkCase RandomCase(NetworkLoss loss, int64_t rows, int features, int outputs,
+                              int64_t gates, bool weighted, uint64_t seed) {
+  Rng random(seed);
+  NetworkCase result{.features = PaddedMatrix<float>(rows, features),
+                     .gates = PaddedMatrix<float>(gates, features)};
+  FillGaussian(result.features, 1, random);
+  FillGaussian(result.gates, 1, random);
+  result.targets = RandomTargets(loss, rows, outputs, random);
+  if (weighted) {
+    // Pairs that add up to 2, so that the mean is 1.
+    for (int64_t row = 0; row + 1 < rows; row += 2) {
+      const auto weight = static_cast<float>(2 * random.NextDouble());
+      result.row_weights.insert(result.row_weights.end(), {weight, 2 - weight});
+    }
+    if (rows % 2 == 1) result.row_weights.push_back(1);
+  }
+  result.data = {.outputs = outputs, .loss = loss};
+  return result;
+}
+
+// The views of a case that stays where it is.
+inline NetworkData DataOf(const NetworkCase& owner) {
+  NetworkData data = owner.data;
+  data.features = &owner.features;
+  data.targets = owner.targets;
+  data.row_weights = owner.row_weights;
+  return data;
+}
+
+inline NetworkCase CaseOf(const SolvedProblem& problem) {
+  NetworkCase result{.features = PaddedMatrix<float>(problem.rows, problem.features),
+                     .gates = PaddedMatrix<float>(problem.patterns, problem.features)};
+  const auto features = static_cast<size_t>(problem.features);
+  for (size_t i = 0; i < problem.x.size(); ++i) {
+    result.features.row(static_cast<int64_t>(i / features))[i % features] =
+        static_cast<float>(problem.x[i]);
+  }
+  for (size_t i = 0; i < problem.gates.size(); ++i) {
+    result.gates.row(static_cast<int64_t>(i / features))[i % features] =
+        static_cast<float>(problem.gates[i]);
+  }
+  const auto outputs = static_cast<size_t>(problem.outputs);
+  for (size_t output = 0; output < outputs; ++output) {
+    for (size_t i = output; i < problem.y.size(); i += outputs) {
+      result.targets.push_back(static_cast<float>(problem.y[i]));
+    }
+  }
+  result.data = {.outputs = problem.outputs,
+                 .loss = problem.loss == "squared"    ? NetworkLoss::kSquared
+                         : problem.loss == "logistic" ? NetworkLoss::kLogistic
+                                                      : NetworkLoss::kSoftmax};
+  return result;
 }
 
 }  // namespace trainyard::convex_relu
