@@ -54,12 +54,14 @@ class CpuPatternOperator final : public PatternOperator<Real> {
   struct AdjointCall;
 
   CpuPatternOperator(std::shared_ptr<const DataPanels<Real>> data, BitMatrix bits, ThreadPool& pool,
-                     InstructionSet set, std::shared_ptr<std::vector<Scratch>> scratch);
+                     InstructionSet set, std::shared_ptr<std::vector<Scratch>> scratch,
+                     std::shared_ptr<AlignedArray<double>> partial);
 
   std::vector<int64_t> NonZeroPatterns(int outputs, const Real* weights) const;
   // The tile sums of one group of tiles for rows [begin, end), dotted with the rows.
   void RunForwardTask(const ForwardCall& call, int64_t group, int64_t begin, int64_t end,
                       Scratch& scratch) const;
+  void AddPartials(const ForwardCall& call, Real* predictions) const;
   void RunAdjoint(AdjointCall& call);
   void RunAdjointTask(const AdjointCall& call, int64_t group, int64_t part, int64_t begin,
                       int64_t end, Scratch& scratch) const;
@@ -73,7 +75,9 @@ class CpuPatternOperator final : public PatternOperator<Real> {
   ThreadPool& pool_;
   InstructionSet set_;
   const SubsetSumFunctions<Real>& functions_;
-  std::shared_ptr<std::vector<Scratch>> scratch_;  // by thread, shared with selections
+  // Shared with selections: by thread, and what the groups of tiles add up to.
+  std::shared_ptr<std::vector<Scratch>> scratch_;
+  std::shared_ptr<AlignedArray<double>> partial_;
   Support support_;
 };
 

@@ -9,7 +9,15 @@
 namespace trainyard::convex_relu {
 namespace {
 
-// The product of eight numbers each, folded to one register's width.
+// Eight numbers, and their products folded to one register.
+inline void Multiply(float factor, const float* x, float* to) {
+  _mm256_store_ps(to, _mm256_mul_ps(_mm256_set1_ps(factor), _mm256_load_ps(x)));
+}
+inline void Multiply(double factor, const double* x, double* to) {
+  const __m256d factors = _mm256_set1_pd(factor);
+  _mm256_store_pd(to, _mm256_mul_pd(factors, _mm256_load_pd(x)));
+  _mm256_store_pd(to + 4, _mm256_mul_pd(factors, _mm256_load_pd(x + 4)));
+}
 inline __m256 Products(const float* a, const float* b) {
   return _mm256_mul_ps(_mm256_load_ps(a), _mm256_load_ps(b));
 }
@@ -17,6 +25,8 @@ inline __m256d Products(const double* a, const double* b) {
   return _mm256_fmadd_pd(_mm256_load_pd(a), _mm256_load_pd(b),
                          _mm256_mul_pd(_mm256_load_pd(a + 4), _mm256_load_pd(b + 4)));
 }
+inline __m256 Add(__m256 a, __m256 b) { return _mm256_add_ps(a, b); }
+inline __m256d Add(__m256d a, __m256d b) { return _mm256_add_pd(a, b); }
 
 // dots[k] += the sum of row k of `rows`, for as many rows as a register has lanes.
 inline void AddRowSums(const __m256 rows[8], double* dots) {
@@ -40,16 +50,20 @@ inline void AddRowSums(const __m256d rows[4], double* dots) {
   _mm256_storeu_pd(dots, _mm256_add_pd(_mm256_loadu_pd(dots), sums));
 }
 
-// dots[k] += the product of sums[k], of `lanes` numbers each, of which eight are taken, with the
-// rows of a panel.
-template <typename Real>
-void AddPanelDots(const Real* sums, const Real* panel, int64_t count, double* dots) {
-  using Register = decltype(Products(sums, panel));
+// dots[k] += sums[k] . row k of kPanels panels. The panels take the first lanes of the tiles.
+template <typename Real, int kPanels>
+void AddPanelDots(const Real* sums, const Real* const* panels, int64_t count, double* dots) {
+  using Register = decltype(Products(sums, sums));
   constexpr int kRows = sizeof(Register) / sizeof(Real);
   for (int64_t k = 0; k < count; k += kRows) {
     Register products[kRows];
     for (int i = 0; i < kRows; ++i) {
-      products[i] = Products(sums + (k + i) * kTileLanes<Real>, panel + (k + i) * kPanelColumns);
+      const Real* const tile = sums + (k + i) * kTileLanes<Real>;
+      products[i] = Products(tile, panels[0] + (k + i) * kPanelColumns);
+      for (int p = 1; p < kPanels; ++p) {
+        products[i] = Add(products[i],
+                          Products(tile + p * kPanelColumns, panels[p] + (k + i) * kPanelColumns));
+      }
     }
     AddRowSums(products, dots + k);
   }
@@ -94,9 +108,7 @@ void LaneTiles<Real>::StageRows(int64_t tile, const Real* residuals, int64_t beg
     const Real* const residual = residuals + segment.output * data_.rows() + begin;
     const Real* const panel = data_.panel(segment.panel) + begin * kPanelColumns;
     for (int k = 0; k < count; ++k) {
-      const Real* const x = panel + k * kPanelColumns;
-      Real* const to = vectors + k * kLanes + segment.lane;
-      for (int i = 0; i < kPanelColumns; ++i) to[i] = residual[k] * x[i];
+      Multiply(residual[k], panel + k * kPanelColumns, vectors + k * kLanes + segment.lane);
     }
   });
 }
@@ -105,9 +117,17 @@ template <typename Real>
 void LaneTiles<Real>::AddDots(int64_t tile, const Real* sums, int64_t begin, int64_t count,
                               double* dots, int64_t dots_stride) const {
   const int64_t first = first_output(tile);
+  if (kSegments == 2 && (tile + 1) * kSegments <= segments() && last_output(tile) == first) {
+    const auto left = static_cast<int>(tile * kSegments % data_.panels());
+    const Real* const panels[] = {data_.panel(left) + begin * kPanelColumns,
+                                  data_.panel(left + 1) + begin * kPanelColumns};
+    AddPanelDots<Real, kSegments>(sums, panels, count, dots);
+    return;
+  }
   ForEach(tile, [&](const Segment& segment) {
-    AddPanelDots(sums + segment.lane, data_.panel(segment.panel) + begin * kPanelColumns, count,
-                 dots + (segment.output - first) * dots_stride);
+    const Real* const panel = data_.panel(segment.panel) + begin * kPanelColumns;
+    AddPanelDots<Real, 1>(sums + segment.lane, &panel, count,
+                          dots + (segment.output - first) * dots_stride);
   });
 }
 

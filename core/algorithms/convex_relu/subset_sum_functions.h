@@ -99,21 +99,45 @@ constexpr int TablesFor(int count) {
   return tables;
 }
 
+// All sums of kBits vectors, of which only the first `count` are there and the others are zero. The
+// sums of the first three stay in registers and are added to the sums of the rest.
+template <typename Real, int kBits>
+void BuildTable(const Real* vectors, int count, Real* table) {
+  constexpr int kLanes = kTileLanes<Real>;
+  using T = Tile<Real>;
+  T low[8];
+  T high[1 << (kBits - 3)];
+  low[0] = high[0] = T::Zero();
+#pragma GCC unroll 8
+  for (int b = 0; b < kBits; ++b) {
+    const T vector = b < count ? T::Load(vectors + b * kLanes) : T::Zero();
+    T* const sums = b < 3 ? low : high;
+    const int size = 1 << (b < 3 ? b : b - 3);
+#pragma GCC unroll 8
+    for (int e = 0; e < size; ++e) sums[size + e] = sums[e] + vector;
+  }
+#pragma GCC unroll 8
+  for (int h = 0; h < 1 << (kBits - 3); ++h) {
+#pragma GCC unroll 8
+    for (int l = 0; l < 8; ++l) (high[h] + low[l]).Store(table + (8 * h + l) * kLanes);
+  }
+}
+
 template <typename Real, TableSplit kSplit>
 void Build(const Real* vectors, int count, Real* tables) {
   constexpr int kLanes = kTileLanes<Real>;
   const int needed = TablesFor<kSplit>(count);
   for (int t = 0; t < needed; ++t) {
     const Field field = FieldOf<kSplit>(t);
-    const int bits = count - field.shift < field.bits ? count - field.shift : field.bits;
+    const Real* const from = vectors + field.shift * kLanes;
     Real* const table = tables + field.entry * kLanes;
-    Tile<Real>::Zero().Store(table);
-    for (int b = 0; b < bits; ++b) {
-      const Tile<Real> vector = Tile<Real>::Load(vectors + (field.shift + b) * kLanes);
-      const int size = 1 << b;
-      for (int e = 0; e < size; ++e) {
-        (Tile<Real>::Load(table + e * kLanes) + vector).Store(table + (size + e) * kLanes);
-      }
+    const int present = count - field.shift;
+    if constexpr (kSplit == TableSplit::kNarrow) {
+      BuildTable<Real, 4>(from, present, table);
+    } else if (t < 4) {
+      BuildTable<Real, 6>(from, present, table);
+    } else {
+      BuildTable<Real, 5>(from, present, table);
     }
   }
 }
