@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <utility>
 
 namespace trainyard::convex_relu {
@@ -18,8 +19,13 @@ constexpr int64_t kRoundsOfTotal = 64;
 // Rows of the last round after which the forward product takes its dots: what the first level cache
 // holds beside the tables.
 constexpr int64_t kRowsOfDots = 128;
-// Numbers that a product keeps for each output and group of tiles.
+// Results that a product keeps for all groups of tiles of an output.
 constexpr int64_t kPartialSize = 65536;
+// Words to look up, over all tiles, from which other threads are woken: some forty microseconds of
+// work.
+constexpr int64_t kSharedFrom = 16384;
+// What the tables of one round cost, in words to look up.
+constexpr int64_t kWordsOfTables = 100;
 
 TableSplit SplitFor(int64_t words) {
   return words < kWideFrom ? TableSplit::kNarrow : TableSplit::kWide;
@@ -93,7 +99,7 @@ struct CpuPatternOperator<Real>::ForwardCall {
   const uint64_t* row_codes;  // [block of the support][row]
   int64_t row_stride;         // rows of a block of codes and of the partial results
   TableSplit split;
-  double* partial;  // [row of the groups][row], zero at first
+  double* partial;  // [row of the groups][row]
 };
 
 template <typename Real>
@@ -142,16 +148,23 @@ std::unique_ptr<PatternOperator<Real>> CpuPatternOperator<Real>::Select(
 }
 
 template <typename Real>
+void CpuPatternOperator<Real>::Share(int64_t count, int64_t words,
+                                     const std::function<void(int64_t, int)>& task) const {
+  if (words >= kSharedFrom) return pool_.Run(count, task);
+  for (int64_t i = 0; i < count; ++i) task(i, 0);
+}
+
+template <typename Real>
 std::vector<int64_t> CpuPatternOperator<Real>::NonZeroPatterns(int outputs,
                                                                const Real* weights) const {
-  constexpr int64_t kPatternsOfTask = 256;
   const int64_t p = patterns();
   const int panels = data_->panels();
   std::vector<char> used(static_cast<size_t>(p));
-  pool_.Run(DivideUp(p, kPatternsOfTask), [&](int64_t task, int) {
-    for (int64_t i = task * kPatternsOfTask; i < std::min((task + 1) * kPatternsOfTask, p); ++i) {
+  const int64_t task_size = std::max<int64_t>(65536 / (int64_t{outputs} * stride()), 1);
+  pool_.Run(DivideUp(p, task_size), [&](int64_t task, int) {
+    for (int64_t i = task * task_size; i < std::min((task + 1) * task_size, p); ++i) {
       bool any = false;
-      for (int o = 0; o < outputs && !any; ++o) {
+      for (int64_t o = 0; o < outputs && !any; ++o) {
         const Real* const block = weights + (o * p + i) * stride();
         for (int panel = 0; panel < panels && !any; ++panel) {
           for (int k = 0; k < kPanelColumns; ++k) any |= block[panel * kPanelColumns + k] != 0;
@@ -192,7 +205,8 @@ void CpuPatternOperator<Real>::Forward(int outputs, const Real* weights, Real* p
   const int64_t blocks = BlockCount(n, 512, groups, pool_.threads());
   // In multiples of eight, for the dots.
   const int64_t block_rows = DivideUp(DivideUp(n, blocks), 8) * 8;
-  pool_.Run(groups * DivideUp(n, block_rows), [&](int64_t index, int thread) {
+  const int64_t words = tiles.count() * BitBlocks(call.support_size) * (n + kWordsOfTables);
+  Share(groups * DivideUp(n, block_rows), words, [&](int64_t index, int thread) {
     const int64_t begin = index / groups * block_rows;
     const int64_t end = std::min(begin + block_rows, call.row_stride);
     RunForwardTask(call, index % groups, begin, end, (*scratch_)[static_cast<size_t>(thread)]);
@@ -293,13 +307,14 @@ void CpuPatternOperator<Real>::RunAdjoint(AdjointCall& call) {
   const int64_t blocks = BlockCount(p, 256, groups * call.parts, pool_.threads());
   const int64_t block_size = DivideUp(p, blocks);
   const int64_t tasks = groups * call.parts;
-  pool_.Run(tasks * DivideUp(p, block_size), [&](int64_t index, int thread) {
+  const int64_t words = call.tiles.count() * bits_.row_blocks() * (p + kWordsOfTables);
+  Share(tasks * DivideUp(p, block_size), words, [&](int64_t index, int thread) {
     const int64_t begin = index / tasks * block_size;
     RunAdjointTask(call, index % tasks / call.parts, index % tasks % call.parts, begin,
                    std::min(begin + block_size, p), (*scratch_)[static_cast<size_t>(thread)]);
   });
   if (call.parts == 1) return;
-  pool_.Run(groups, [&](int64_t group, int) {
+  Share(groups, words, [&](int64_t group, int) {
     const int64_t size = p * kTileLanes<Real>;
     for (int64_t tile = call.groups.begin(group); tile < call.groups.end(group); ++tile) {
       Real* const totals = call.part_totals + tile * call.parts * size;

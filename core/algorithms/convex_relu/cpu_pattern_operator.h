@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -57,6 +58,8 @@ class CpuPatternOperator final : public PatternOperator<Real> {
                      InstructionSet set, std::shared_ptr<std::vector<Scratch>> scratch,
                      std::shared_ptr<AlignedArray<double>> partial);
 
+  // Runs tasks, on this thread alone where they look up few words in all.
+  void Share(int64_t count, int64_t words, const std::function<void(int64_t, int)>& task) const;
   std::vector<int64_t> NonZeroPatterns(int outputs, const Real* weights) const;
   // The tile sums of one group of tiles for rows [begin, end), dotted with the rows.
   void RunForwardTask(const ForwardCall& call, int64_t group, int64_t begin, int64_t end,
