@@ -16,6 +16,9 @@ class Options:
     iterations: int = 10_000
     first_step: float = 10.0
     release_momentum: bool = True
+    # Line search on ||Z(x+) - Z(v)||^2 / (2 n c), which equals the difference of objectives less its
+    # linear part but does not cancel; C-GReLU only.
+    exact_search: bool = False
 
 
 @dataclasses.dataclass
@@ -60,6 +63,10 @@ class GatedLoss:
 
     def value(self, u):
         return ((self.predictions(u) - self.y) ** 2).sum() / (2 * self.count)
+
+    def curvature(self, s):
+        """f(u + s) - f(u) - <f'(u), s> for every u."""
+        return (self.predictions(s) ** 2).sum() / (2 * self.count)
 
     def gradient(self, u):
         return self.adjoint((self.predictions(u) - self.y) / self.count)
@@ -126,7 +133,11 @@ class Fista:
             trial = prox(v - self.step * gradient, self.step * self.lam)
             self.counts.trials += 1
             s = trial - v
-            excess = 2 * self.step * (self.smooth.value(trial) - at_v - (gradient * s).sum()).item()
+            if self.options.exact_search:
+                difference = self.smooth.curvature(s)
+            else:
+                difference = self.smooth.value(trial) - at_v - (gradient * s).sum()
+            excess = 2 * self.step * difference.item()
             length = (s**2).sum().item()
             if excess <= length:
                 return trial, 1.25 * self.step if length > 5 * excess else self.step
