@@ -9,13 +9,13 @@ namespace trainyard {
 
 const std::vector<const Algorithm*>& AllAlgorithms() {
   // One line per algorithm, in alphabetical order.
-  static const auto* const algorithms = new std::vector<const Algorithm*>{
+  static const auto* const kAlgorithms = new std::vector<const Algorithm*>{
       &ConvexReluAlgorithm(),
       &DiagnosticAlgorithm(),
       &HierarchicalShrinkageAlgorithm(),
       &QuantBnbAlgorithm(),
   };
-  return *algorithms;
+  return *kAlgorithms;
 }
 
 const Algorithm* FindAlgorithm(std::string_view name) {
