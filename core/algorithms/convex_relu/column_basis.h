@@ -18,7 +18,7 @@ class ColumnBasis {
 
   // Appends a column; false, and no change, where less than `least_part` of its norm is outside the
   // span or the span is everything.
-  bool Append(const Eigen::VectorXd& column, double least_part = 1e-13);
+  bool Append(const Eigen::VectorXd& column, double least_part = 1e-11);
   void Remove(int index);
 
   // target = its part that is orthogonal to the span, to rounding of that part's own norm.
