@@ -12,7 +12,9 @@ namespace {
 template <typename Real>
 using Block = Eigen::Map<const Eigen::Array<Real, Eigen::Dynamic, 1>>;
 
-// Greatest norm of a block, entry or feature: the dual norm of the penalty, lambda left out.
+}  // namespace
+
+// The greatest norm of a block, entry or feature.
 template <typename Real>
 double DualNorm(RegularizerKind kind, const WeightShape& shape, const Real* gradient) {
   double greatest = 0;
@@ -33,8 +35,6 @@ double DualNorm(RegularizerKind kind, const WeightShape& shape, const Real* grad
   greatest = *std::max_element(features.begin(), features.end());
   return std::sqrt(greatest / shape.features);
 }
-
-}  // namespace
 
 template <typename Real>
 std::optional<double> DualBound(const RowLoss& loss, RegularizerKind kind, double lambda,
@@ -66,6 +66,8 @@ double RelativeGap(double objective, double bound) {
   return gap == 0 ? 0 : gap / std::abs(objective);
 }
 
+template double DualNorm(RegularizerKind, const WeightShape&, const float*);
+template double DualNorm(RegularizerKind, const WeightShape&, const double*);
 template std::optional<double> DualBound(const RowLoss&, RegularizerKind, double,
                                          const WeightShape&, const float*, const float*);
 template std::optional<double> DualBound(const RowLoss&, RegularizerKind, double,

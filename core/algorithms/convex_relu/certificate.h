@@ -9,6 +9,12 @@
 
 namespace trainyard::convex_relu {
 
+// The dual norm of a penalty at a gradient, its lambda left out: the penalty's problem has the
+// solution 0 where lambda is at least that of the gradient at 0. For kGroupL1, kL1 and
+// kFeatureGroupL1.
+template <typename Real>
+double DualNorm(RegularizerKind kind, const WeightShape& shape, const Real* gradient);
+
 // Lower bound of min over u of phi(A u) + R(u), from predictions z = A u of any u and the gradient
 // A^T phi'(z): the dual objective at the best multiple of phi'(z) that is feasible. nullopt for
 // RegularizerKind::kNone, where none but an exact solution gives one.

@@ -8,6 +8,7 @@
 
 #include "core/algorithms/convex_relu/certificate.h"
 #include "core/algorithms/convex_relu/gated_function.h"
+#include "core/algorithms/convex_relu/stall_detector.h"
 #include "core/algorithms/convex_relu/working_set.h"
 #include "core/base/status.h"
 #include "core/base/stopwatch.h"
@@ -111,6 +112,12 @@ class FullRun {
       observed_end_ = SolveEnd::kTime;
       return Verdict::kStop;
     }
+    // Without a bound the subgradient takes the gap's place.
+    const double measure = bound.has_value() ? progress.relative_gap : it.subgradient_norm_squared;
+    if (stall_.Stalled(it.iteration, measure)) {
+      observed_end_ = SolveEnd::kStalled;
+      return Verdict::kStop;
+    }
     return Verdict::kGoOn;
   }
 
@@ -120,6 +127,7 @@ class FullRun {
   const GatedHooks& hooks_;
   GatedFunction<Real> function_;
   Stopwatch watch_;
+  StallDetector stall_;
   SolveEnd observed_end_ = SolveEnd::kGap;
 };
 
@@ -155,6 +163,18 @@ double LargestLambda(PatternOperator<Real>& products, const RowLoss& loss) {
   return *std::max_element(norms.begin(), norms.end());
 }
 
+template <typename Real>
+std::optional<double> LargestPenalty(PatternOperator<Real>& products, const RowLoss& loss,
+                                     RegularizerKind kind) {
+  if (kind == RegularizerKind::kGroupL1) return LargestLambda(products, loss);
+  if (kind == RegularizerKind::kNone || kind == RegularizerKind::kSquaredL2) return std::nullopt;
+  GatedFunction<Real> function(products, loss);
+  const std::vector<Real> zero(static_cast<size_t>(function.image_size()), Real{0});
+  std::vector<Real> gradient(static_cast<size_t>(function.size()));
+  function.Gradient(zero.data(), gradient.data());
+  return DualNorm(kind, function.shape(), gradient.data());
+}
+
 template struct GatedState<float>;
 template struct GatedState<double>;
 template absl::StatusOr<SolveEnd> SolveGated(PatternOperator<float>&, const RowLoss&,
@@ -163,6 +183,10 @@ template absl::StatusOr<SolveEnd> SolveGated(PatternOperator<float>&, const RowL
 template absl::StatusOr<SolveEnd> SolveGated(PatternOperator<double>&, const RowLoss&,
                                              const GatedOptions&, GatedState<double>&,
                                              const GatedHooks&);
+template std::optional<double> LargestPenalty(PatternOperator<float>&, const RowLoss&,
+                                              RegularizerKind);
+template std::optional<double> LargestPenalty(PatternOperator<double>&, const RowLoss&,
+                                              RegularizerKind);
 template double LargestLambda(PatternOperator<float>&, const RowLoss&);
 template double LargestLambda(PatternOperator<double>&, const RowLoss&);
 

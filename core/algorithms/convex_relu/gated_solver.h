@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -90,7 +91,12 @@ absl::StatusOr<SolveEnd> SolveGated(PatternOperator<Real>& products, const RowLo
                                     const GatedOptions& options, GatedState<Real>& state,
                                     const GatedHooks& hooks);
 
-// The least lambda of the group penalty at which all weights are zero.
+// The least lambda at which all weights are zero; nullopt for penalties that have none.
+template <typename Real>
+std::optional<double> LargestPenalty(PatternOperator<Real>& products, const RowLoss& loss,
+                                     RegularizerKind kind);
+
+// That of the group penalty.
 template <typename Real>
 double LargestLambda(PatternOperator<Real>& products, const RowLoss& loss);
 

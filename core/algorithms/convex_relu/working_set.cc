@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <memory>
 #include <numeric>
 #include <optional>
@@ -10,6 +9,7 @@
 
 #include "core/algorithms/convex_relu/certificate.h"
 #include "core/algorithms/convex_relu/gated_function.h"
+#include "core/algorithms/convex_relu/stall_detector.h"
 #include "core/base/status.h"
 #include "core/base/stopwatch.h"
 
@@ -21,8 +21,6 @@ constexpr double kInnerShare = 0.1;
 constexpr double kFinalShare = 0.3;
 // Iterations between evaluations of a working set's own gap.
 constexpr int64_t kGapInterval = 5;
-// Evaluations without a smaller gap after which the arithmetic is at its end.
-constexpr int kPatience = 40;
 
 template <typename Real>
 class WorkingSetRun {
@@ -211,8 +209,7 @@ class WorkingSetRun {
     rules.subgradient_tolerance = -1;
     rules.max_iterations -= std::min(rules.max_iterations, state_.progress.iterations);
     start_ = state_.progress;
-    least_gap_ = std::numeric_limits<double>::infinity();
-    without_progress_ = 0;
+    stall_ = StallDetector();
     exhausted_ = false;
     TY_ASSIGN_OR_RETURN(
         const RFistaEnd end,
@@ -244,9 +241,7 @@ class WorkingSetRun {
     if (options_.time_seconds > 0 && watch_.Seconds() > options_.time_seconds) {
       return Verdict::kStop;
     }
-    without_progress_ = gap < least_gap_ ? 0 : without_progress_ + 1;
-    least_gap_ = std::min(least_gap_, gap);
-    exhausted_ = without_progress_ >= kPatience;
+    exhausted_ = stall_.Stalled(it.iteration, gap);
     return exhausted_ ? Verdict::kStop : Verdict::kGoOn;
   }
 
@@ -262,8 +257,7 @@ class WorkingSetRun {
   std::vector<Real> residual_;
   std::vector<std::pair<double, int64_t>> violators_;  // length of the gradient, pattern
   GatedProgress start_;                                // before the working set under way
-  double least_gap_ = 0;
-  int without_progress_ = 0;
+  StallDetector stall_;
   bool exhausted_ = false;
 };
 
