@@ -35,7 +35,7 @@ int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Blocks to divide `size` into, of at most kMaxBlock and, where there are fewer tasks than threads
 // could share evenly, fewer, but not below `least`.
-int64_t BlockCount(int64_t size, int64_t least, int64_t tasks_without, int threads) {
+int64_t BlockCount(int64_t size, int64_t least, int64_t tasks_without, int64_t threads) {
   const int64_t wanted = threads == 1 ? 1 : DivideUp(4 * threads, tasks_without);
   return std::max(DivideUp(size, kMaxBlock), std::min(wanted, size / least));
 }
