@@ -5,6 +5,8 @@
 #include <functional>
 #include <utility>
 
+#include "core/base/stopwatch.h"
+
 namespace trainyard::convex_relu {
 namespace {
 
@@ -115,26 +117,37 @@ struct CpuPatternOperator<Real>::AdjointCall {
 };
 
 template <typename Real>
+class CpuPatternOperator<Real>::Timing {
+ public:
+  Timing(Shared& shared, double operations) : shared_(shared) {
+    shared_.work.operations += operations;
+  }
+  ~Timing() { shared_.work.seconds += watch_.Seconds(); }
+  Timing(const Timing&) = delete;
+  Timing& operator=(const Timing&) = delete;
+
+ private:
+  Shared& shared_;
+  const Stopwatch watch_;
+};
+
+template <typename Real>
 CpuPatternOperator<Real>::CpuPatternOperator(const PaddedMatrix<Real>& data, BitMatrix patterns,
                                              ThreadPool& pool, InstructionSet set)
-    : CpuPatternOperator(
-          std::make_shared<const DataPanels<Real>>(data), std::move(patterns), pool, set,
-          std::make_shared<std::vector<Scratch>>(static_cast<size_t>(pool.threads())),
-          std::make_shared<AlignedArray<double>>()) {}
+    : CpuPatternOperator(std::make_shared<const DataPanels<Real>>(data), std::move(patterns), pool,
+                         set, std::make_shared<Shared>(pool.threads())) {}
 
 template <typename Real>
 CpuPatternOperator<Real>::CpuPatternOperator(std::shared_ptr<const DataPanels<Real>> data,
                                              BitMatrix bits, ThreadPool& pool, InstructionSet set,
-                                             std::shared_ptr<std::vector<Scratch>> scratch,
-                                             std::shared_ptr<AlignedArray<double>> partial)
+                                             std::shared_ptr<Shared> shared)
     : data_(std::move(data)),
       bits_(std::move(bits)),
       pool_(pool),
       set_(set),
       functions_(SubsetSums<Real>(set)),
-      scratch_(std::move(scratch)),
-      partial_(std::move(partial)) {
-  for (Scratch& each : *scratch_) {
+      shared_(std::move(shared)) {
+  for (Scratch& each : shared_->scratch) {
     Reserve(each.vectors, 64 * kTileLanes<Real>);
     Reserve(each.tables, kMaxTableEntries * kTileLanes<Real>);
   }
@@ -143,13 +156,13 @@ CpuPatternOperator<Real>::CpuPatternOperator(std::shared_ptr<const DataPanels<Re
 template <typename Real>
 std::unique_ptr<PatternOperator<Real>> CpuPatternOperator<Real>::Select(
     std::span<const int64_t> patterns) const {
-  return std::unique_ptr<PatternOperator<Real>>(new CpuPatternOperator(
-      data_, bits_.Select(patterns, pool_), pool_, set_, scratch_, partial_));
+  return std::unique_ptr<PatternOperator<Real>>(
+      new CpuPatternOperator(data_, bits_.Select(patterns, pool_), pool_, set_, shared_));
 }
 
 template <typename Real>
 void CpuPatternOperator<Real>::ReserveScratch(int64_t words, bool totals) const {
-  for (Scratch& each : *scratch_) {
+  for (Scratch& each : shared_->scratch) {
     Reserve(each.sums, words * kTileLanes<Real>);
     if (totals) Reserve(each.totals, words * kTileLanes<Real>);
   }
@@ -192,6 +205,7 @@ template <typename Real>
 void CpuPatternOperator<Real>::Forward(int outputs, const Real* weights, Real* predictions) {
   const int64_t n = rows();
   std::vector<int64_t> support = NonZeroPatterns(outputs, weights);
+  const Timing timing(*shared_, OperationsOf(outputs, static_cast<int64_t>(support.size())));
   const bool all = 2 * static_cast<int64_t>(support.size()) > patterns();
   if (!all && support != support_.patterns) {
     support_.row_codes = bits_.SelectRowCodes(support, pool_);
@@ -207,7 +221,7 @@ void CpuPatternOperator<Real>::Forward(int outputs, const Real* weights, Real* p
                       bits_.row_blocks() * 64,
                       SplitFor(n),
                       nullptr};
-  call.partial = Reserve(*partial_, call.groups.rows() * call.row_stride);
+  call.partial = Reserve(shared_->partial, call.groups.rows() * call.row_stride);
 
   const int64_t groups = call.groups.count();
   const int64_t blocks = BlockCount(n, 512, groups, pool_.threads());
@@ -218,7 +232,7 @@ void CpuPatternOperator<Real>::Forward(int outputs, const Real* weights, Real* p
   Share(groups * DivideUp(n, block_rows), words, [&](int64_t index, int thread) {
     const int64_t begin = index / groups * block_rows;
     const int64_t end = std::min(begin + block_rows, call.row_stride);
-    RunForwardTask(call, index % groups, begin, end, (*scratch_)[static_cast<size_t>(thread)]);
+    RunForwardTask(call, index % groups, begin, end, shared_->scratch[static_cast<size_t>(thread)]);
   });
   AddPartials(call, predictions);
 }
@@ -253,6 +267,7 @@ void CpuPatternOperator<Real>::RunForwardTask(const ForwardCall& call, int64_t g
   for (int64_t tile = call.groups.begin(group); tile < call.groups.end(group); ++tile) {
     double* const dots = call.partial + call.groups.row(group, tile) * call.row_stride;
     for (int64_t round = 0; round < rounds; ++round) {
+      if (Stopped()) return;
       const int count = static_cast<int>(std::min<int64_t>(64, call.support_size - 64 * round));
       call.tiles.StageWeights(tile, call.weights, patterns(), call.support, 64 * round, count,
                               scratch.vectors.data());
@@ -274,6 +289,7 @@ void CpuPatternOperator<Real>::RunForwardTask(const ForwardCall& call, int64_t g
 template <typename Real>
 void CpuPatternOperator<Real>::Adjoint(int outputs, const Real* residuals, Real* gradient) {
   if (patterns() == 0) return;
+  const Timing timing(*shared_, OperationsOf(outputs, patterns()));
   const LaneTiles<Real> tiles(*data_, outputs);
   AdjointCall call = {tiles,     TileGroups<Real>(tiles, tiles.count()),
                       residuals, SplitFor(patterns()),
@@ -286,12 +302,13 @@ template <typename Real>
 void CpuPatternOperator<Real>::AdjointNorms(int outputs, const Real* residuals, double* norms) {
   const int64_t p = patterns();
   if (p == 0) return;
+  const Timing timing(*shared_, OperationsOf(outputs, p));
   const LaneTiles<Real> tiles(*data_, outputs);
   AdjointCall call = {tiles,     TileGroups<Real>(tiles, GroupCount(tiles, p)),
                       residuals, SplitFor(p),
                       nullptr,   nullptr,
                       1,         nullptr};
-  call.squares = Reserve(*partial_, call.groups.rows() * p);
+  call.squares = Reserve(shared_->partial, call.groups.rows() * p);
   std::fill_n(call.squares, call.groups.rows() * p, 0.0);
   RunAdjoint(call);
   std::fill_n(norms, outputs * p, 0.0);
@@ -321,7 +338,7 @@ void CpuPatternOperator<Real>::RunAdjoint(AdjointCall& call) {
   Share(tasks * DivideUp(p, block_size), words, [&](int64_t index, int thread) {
     const int64_t begin = index / tasks * block_size;
     RunAdjointTask(call, index % tasks / call.parts, index % tasks % call.parts, begin,
-                   std::min(begin + block_size, p), (*scratch_)[static_cast<size_t>(thread)]);
+                   std::min(begin + block_size, p), shared_->scratch[static_cast<size_t>(thread)]);
   });
   if (call.parts == 1) return;
   Share(groups, words, [&](int64_t group, int) {
@@ -361,6 +378,7 @@ void CpuPatternOperator<Real>::SumTile(const AdjointCall& call, int64_t tile, in
   const int64_t last = (part + 1) * bits_.row_blocks() / call.parts - 1;
   Real* const sums = scratch.sums.data();
   for (int64_t round = first; round <= last; ++round) {
+    if (Stopped()) return;
     const int count = static_cast<int>(std::min<int64_t>(64, rows() - 64 * round));
     call.tiles.StageRows(tile, call.residuals, 64 * round, count, scratch.vectors.data());
     functions_.build(call.split, scratch.vectors.data(), count, scratch.tables.data());

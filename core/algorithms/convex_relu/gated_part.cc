@@ -20,8 +20,9 @@ class GatedPartBase : public PartSolver {
 
   absl::StatusOr<std::optional<double>> LargestLambda(
       const std::function<absl::Status()>& check) override {
-    if (check) TY_RETURN_IF_ERROR(check());
-    return LargestPenalty(products_, loss_, options_.regularizer);
+    const std::optional<double> largest = LargestPenalty(products_, loss_, options_.regularizer);
+    if (check) TY_RETURN_IF_ERROR(check());  // products may have been stopped
+    return largest;
   }
 
   absl::StatusOr<SolveEnd> Solve(double lambda, double time_seconds,

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -77,11 +78,15 @@ std::vector<std::pair<RowLoss, int>> LossesOf(const Targets& targets) {
 template <typename Real>
 class GatedProblemSolver final : public ProblemSolver {
  public:
-  GatedProblemSolver(const Spec& spec, TrainingProblem& problem, ThreadPool& pool)
+  GatedProblemSolver(const Spec& spec, TrainingProblem& problem, ThreadPool& pool,
+                     std::function<bool()> stopped)
       : products_(CopyOf<Real>(problem.data()), problem.TakePatterns(), pool),
-        fit_(PartsOf(spec, problem)) {}
+        fit_(PartsOf(spec, problem)) {
+    products_.StopWhen(std::move(stopped));
+  }
 
   Fit& fit() override { return fit_; }
+  ProductWork work() const override { return products_.work(); }
 
  private:
   std::vector<Fit::Part> PartsOf(const Spec& spec, const TrainingProblem& problem) {
@@ -112,13 +117,17 @@ PatternBits BitsOf(const BitMatrix& matrix) {
 // In double: constraints are of no use in single precision.
 class ReluProblemSolver final : public ProblemSolver {
  public:
-  ReluProblemSolver(const Spec& spec, TrainingProblem& problem, ThreadPool& pool)
+  ReluProblemSolver(const Spec& spec, TrainingProblem& problem, ThreadPool& pool,
+                    std::function<bool()> stopped)
       : products_(problem.data(), problem.TakePatterns(), pool),
         rows_(problem.data()),
         patterns_(BitsOf(products_.bits())),
-        fit_(PartsOf(spec, problem, pool)) {}
+        fit_(PartsOf(spec, problem, pool)) {
+    products_.StopWhen(std::move(stopped));
+  }
 
   Fit& fit() override { return fit_; }
+  ProductWork work() const override { return products_.work(); }
 
  private:
   std::vector<Fit::Part> PartsOf(const Spec& spec, const TrainingProblem& problem,
@@ -142,14 +151,14 @@ class ReluProblemSolver final : public ProblemSolver {
 }  // namespace
 
 std::unique_ptr<ProblemSolver> MakeProblemSolver(const Spec& spec, TrainingProblem& problem,
-                                                 ThreadPool& pool) {
+                                                 ThreadPool& pool, std::function<bool()> stopped) {
   if (spec.model() == Spec::MODEL_RELU) {
-    return std::make_unique<ReluProblemSolver>(spec, problem, pool);
+    return std::make_unique<ReluProblemSolver>(spec, problem, pool, std::move(stopped));
   }
   if (spec.precision() == Spec::PRECISION_SINGLE) {
-    return std::make_unique<GatedProblemSolver<float>>(spec, problem, pool);
+    return std::make_unique<GatedProblemSolver<float>>(spec, problem, pool, std::move(stopped));
   }
-  return std::make_unique<GatedProblemSolver<double>>(spec, problem, pool);
+  return std::make_unique<GatedProblemSolver<double>>(spec, problem, pool, std::move(stopped));
 }
 
 }  // namespace trainyard::convex_relu

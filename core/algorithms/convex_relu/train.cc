@@ -98,11 +98,19 @@ class Trainer {
   }
 
   absl::Status Prepare(std::span<const int64_t> rows) {
+    KeepWork();
     solver_.reset();
     TY_ASSIGN_OR_RETURN(problem_,
                         TrainingProblem::Build(spec_, data_, rows, gate_table_, pool_, check()));
-    solver_ = MakeProblemSolver(spec_, *problem_, pool_);
+    solver_ = MakeProblemSolver(spec_, *problem_, pool_,
+                                [this] { return !context_.CheckCancelled().ok(); });
     return absl::OkStatus();
+  }
+
+  void KeepWork() {
+    if (solver_ == nullptr) return;
+    work_.operations += solver_->work().operations;
+    work_.seconds += solver_->work().seconds;
   }
 
   // The penalties, from all training rows.
@@ -293,6 +301,8 @@ class Trainer {
     if (fit.gated_objective.has_value()) own.set_gated_objective(*fit.gated_objective);
     if (fit.norm_ratio.has_value()) own.set_norm_ratio(*fit.norm_ratio);
     own.set_task(spec_.task());
+    KeepWork();
+    own.set_gigaflops(work_.seconds > 0 ? work_.operations / work_.seconds * 1e-9 : 0);
     TY_ASSIGN_OR_RETURN(const double objective,
                         problem_->NetworkObjective(model, fit.lambda, pool_, check()));
     own.set_network_objective(objective);
@@ -414,6 +424,7 @@ class Trainer {
   std::vector<int32_t> fold_of_;
   std::unique_ptr<TrainingProblem> problem_;
   std::unique_ptr<ProblemSolver> solver_;
+  convex_relu::ProductWork work_;  // of solvers that are gone
   uint64_t fingerprint_ = 0;
   absl::Duration last_save_ = absl::ZeroDuration();
   int64_t saved_ = 0;

@@ -93,10 +93,14 @@ class ProblemSolver {
  public:
   virtual ~ProblemSolver() = default;
   virtual Fit& fit() = 0;
+  // Of all products so far.
+  virtual ProductWork work() const = 0;
 };
 
-// Takes the problem's patterns; `problem` and `pool` must outlive it.
+// Takes the problem's patterns; `problem` and `pool` must outlive it. Products end early when
+// `stopped` is true, which any thread asks; then the hooks' checks must fail, too.
 std::unique_ptr<ProblemSolver> MakeProblemSolver(const v1::ConvexReluSpec& spec,
-                                                 TrainingProblem& problem, ThreadPool& pool);
+                                                 TrainingProblem& problem, ThreadPool& pool,
+                                                 std::function<bool()> stopped);
 
 }  // namespace trainyard::convex_relu
