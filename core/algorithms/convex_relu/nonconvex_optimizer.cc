@@ -72,8 +72,7 @@ void NetworkOptimizer::Reset(const OptimizerSettings& settings) {
 
 absl::Status NetworkOptimizer::Step(double step, double penalty,
                                     const NetworkWeights<float>& gradient,
-                                    NetworkWeights<float>& weights,
-                                    const NetworkPass<float>::Check& check) {
+                                    NetworkWeights<float>& weights, const WorkCheck& check) {
   ++steps_;
   const double count = static_cast<double>(steps_);
   const AdamFactors factors = {

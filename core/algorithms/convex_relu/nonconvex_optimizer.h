@@ -23,8 +23,11 @@ struct OptimizerSettings {
 // Keeps the moments of one run at a time. Not thread-safe.
 class NetworkOptimizer {
  public:
-  NetworkOptimizer(int64_t neurons, int features, int outputs)
-      : first_moment_(neurons, features, outputs), second_moment_(neurons, features, outputs) {}
+  // `adam`: whether it will be used so.
+  NetworkOptimizer(int64_t neurons, int features, int outputs, bool adam)
+      : first_moment_(neurons, features, outputs) {
+    if (adam) second_moment_ = NetworkWeights<float>(neurons, features, outputs);
+  }
 
   // Begins a run.
   void Reset(const OptimizerSettings& settings);
@@ -32,7 +35,7 @@ class NetworkOptimizer {
   // One step along `gradient`, the loss's; the derivative penalty * weights of
   // penalty/2 ||weights||^2 is added to it. `check` is called every millisecond or so.
   absl::Status Step(double step, double penalty, const NetworkWeights<float>& gradient,
-                    NetworkWeights<float>& weights, const NetworkPass<float>::Check& check);
+                    NetworkWeights<float>& weights, const WorkCheck& check);
 
  private:
   OptimizerSettings settings_;

@@ -5,7 +5,9 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <new>
 #include <numeric>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -71,11 +73,14 @@ class Hooks {
     if (hooks_.check == nullptr) return absl::OkStatus();
     const MutexLock lock(&mutex_);
     const absl::Status status = hooks_.check();
-    if (!status.ok() && status_.ok()) {
-      status_ = status;
-      stopped_.store(true, std::memory_order_relaxed);
-    }
+    Keep(status);
     return status;
+  }
+
+  // Ends all runs unless `status` is OK.
+  void Fail(const absl::Status& status) {
+    const MutexLock lock(&mutex_);
+    Keep(status);
   }
 
   void Report(const NonconvexProgress& progress) {
@@ -84,8 +89,10 @@ class Hooks {
     hooks_.progress(progress);
   }
 
-  std::vector<double> Metrics(const NetworkWeights<float>& weights) const {
-    return hooks_.metrics == nullptr ? std::vector<double>() : hooks_.metrics(weights);
+  absl::StatusOr<std::vector<double>> Metrics(const NetworkWeights<float>& weights,
+                                              const WorkCheck& check) const {
+    if (hooks_.metrics == nullptr) return std::vector<double>();
+    return hooks_.metrics(weights, check);
   }
 
   absl::Status status() {
@@ -94,6 +101,12 @@ class Hooks {
   }
 
  private:
+  void Keep(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (status.ok() || !status_.ok()) return;
+    status_ = status;
+    stopped_.store(true, std::memory_order_relaxed);
+  }
+
   const NonconvexHooks& hooks_;
   Mutex mutex_;
   std::atomic<bool> stopped_{false};
@@ -110,24 +123,37 @@ void DrawUniform(PaddedMatrix<float>& matrix, double bound, Rng& random) {
   }
 }
 
+bool UsesAdam(const NonconvexOptions& options) {
+  return std::any_of(options.trials.begin(), options.trials.end(), [](const OptimizerTrial& trial) {
+    return trial.settings.kind == OptimizerKind::kAdam;
+  });
+}
+
+// The loss of zero weights, whatever the network.
+absl::StatusOr<double> ZeroObjective(const NetworkData& data, const WorkCheck& check) {
+  NetworkPass<double> pass(data, nullptr, 1);
+  std::vector<int64_t> rows(static_cast<size_t>(data.features->rows()));
+  std::iota(rows.begin(), rows.end(), 0);
+  return pass.Loss(NetworkWeights<double>(1, data.features->columns(), data.outputs), rows, check);
+}
+
 // What one thread needs for its runs.
 class Trainer {
  public:
   Trainer(const NetworkData& data, const GateMask* mask, int64_t neurons,
-          const NonconvexOptions& options, Hooks& hooks)
+          const NonconvexOptions& options, double zero_objective, Hooks& hooks)
       : data_(data),
         options_(options),
         hooks_(hooks),
         pass_(data, mask, neurons),
         double_pass_(data, mask, neurons),
-        optimizer_(neurons, data.features->columns(), data.outputs),
+        optimizer_(neurons, data.features->columns(), data.outputs, UsesAdam(options)),
         weights_(neurons, data.features->columns(), data.outputs),
         gradient_(neurons, data.features->columns(), data.outputs),
         double_weights_(neurons, data.features->columns(), data.outputs),
-        rows_(static_cast<size_t>(data.features->rows())) {}
+        rows_(static_cast<size_t>(data.features->rows())),
+        zero_objective_(zero_objective) {}
 
-  // The loss of zero weights.
-  absl::Status Prepare();
   // Fills in a run of which trial, step and seed are set, and that has room for what is kept.
   absl::Status Train(size_t index, size_t runs, NonconvexRun& run);
 
@@ -151,9 +177,9 @@ class Trainer {
   NetworkWeights<float> gradient_;
   NetworkWeights<double> double_weights_;
   std::vector<int64_t> rows_;
-  const NetworkPass<float>::Check check_ = [this] { return Check(); };
+  const WorkCheck check_ = [this] { return Check(); };
   absl::Duration checked_ = -absl::InfiniteDuration();
-  double zero_objective_ = 0;
+  const double zero_objective_;
 };
 
 absl::Status Trainer::Check() {
@@ -161,12 +187,6 @@ absl::Status Trainer::Check() {
   if (now - checked_ < kCheckEvery) return absl::OkStatus();
   checked_ = now;
   return hooks_.Check();
-}
-
-absl::Status Trainer::Prepare() {
-  std::iota(rows_.begin(), rows_.end(), 0);
-  TY_ASSIGN_OR_RETURN(zero_objective_, pass_.Loss(weights_, rows_, check_));
-  return absl::OkStatus();
 }
 
 absl::Status Trainer::Train(size_t index, size_t runs, NonconvexRun& run) {
@@ -211,10 +231,11 @@ absl::Status Trainer::Record(int epoch, size_t index, size_t runs, NonconvexRun&
   TY_ASSIGN_OR_RETURN(const double loss, pass_.Loss(weights_, rows_, check_));
   const double objective = loss + options_.penalty / 2 * SquaredNorm(weights_);
   run.diverged = run.diverged || Diverges(objective);
+  TY_ASSIGN_OR_RETURN(std::vector<double> metrics, hooks_.Metrics(weights_, check_));
   run.history.push_back({.epoch = epoch,
                          .objective = objective,
                          .seconds = run.seconds,
-                         .metrics = hooks_.Metrics(weights_)});
+                         .metrics = std::move(metrics)});
   hooks_.Report({.run = index,
                  .runs = runs,
                  .epoch = epoch,
@@ -278,42 +299,52 @@ absl::StatusOr<std::vector<NonconvexRun>> TrainNonconvex(const NetworkData& data
                                                    gates->columns(), " numbers for ",
                                                    data.features->columns(), " features"));
   }
-  const int64_t neurons = gates == nullptr ? options.neurons : gates->rows();
-  std::unique_ptr<GateMask> mask;
-  if (gates != nullptr) mask = std::make_unique<GateMask>(*data.features, *gates, pool);
-
-  std::vector<NonconvexRun> runs = PlanRuns(data, neurons, options);
   Hooks shared(hooks);
-  std::vector<std::unique_ptr<Trainer>> trainers;
-  const size_t threads = std::min(runs.size(), static_cast<size_t>(pool.threads()));
-  for (int thread = 0; thread < pool.threads() && threads > 0; ++thread) {
-    trainers.push_back(std::make_unique<Trainer>(data, mask.get(), neurons, options, shared));
-    TY_RETURN_IF_ERROR(trainers.back()->Prepare());
+  const WorkCheck check = [&shared] { return shared.Check(); };
+  std::optional<GateMask> mask;
+  if (gates != nullptr) {
+    TY_ASSIGN_OR_RETURN(mask, GateMask::Make(*data.features, *gates, check, pool));
+  }
+  TY_ASSIGN_OR_RETURN(const double zero_objective, ZeroObjective(data, check));
+
+  const int64_t neurons = gates == nullptr ? options.neurons : gates->rows();
+  std::vector<NonconvexRun> runs = PlanRuns(data, neurons, options);
+  std::vector<std::unique_ptr<Trainer>> trainers(static_cast<size_t>(pool.threads()));
+  for (std::unique_ptr<Trainer>& trainer : trainers) {
+    trainer = std::make_unique<Trainer>(data, mask.has_value() ? &*mask : nullptr, neurons, options,
+                                        zero_objective, shared);
   }
   pool.Run(static_cast<int64_t>(runs.size()), [&](int64_t index, int thread) {
     const auto position = static_cast<size_t>(index);
-    // Errors are the hook's, which `shared` keeps.
-    trainers[static_cast<size_t>(thread)]
-        ->Train(position, runs.size(), runs[position])
-        .IgnoreError();
+    try {
+      shared.Fail(
+          trainers[static_cast<size_t>(thread)]->Train(position, runs.size(), runs[position]));
+    } catch (const std::bad_alloc&) {
+      shared.Fail(absl::ResourceExhaustedError("memory ran out while training a network"));
+    }
   });
   TY_RETURN_IF_ERROR(shared.status());
   return runs;
 }
 
-std::vector<float> PredictNetwork(const NetworkWeights<float>& weights,
-                                  const PaddedMatrix<float>* gates,
-                                  const PaddedMatrix<float>& features, ThreadPool& pool) {
+absl::StatusOr<NetworkPredictor> NetworkPredictor::Make(const PaddedMatrix<float>& features,
+                                                        const PaddedMatrix<float>* gates,
+                                                        const WorkCheck& check, ThreadPool& pool) {
+  if (gates == nullptr) return NetworkPredictor(features, std::nullopt);
+  TY_ASSIGN_OR_RETURN(GateMask mask, GateMask::Make(features, *gates, check, pool));
+  return NetworkPredictor(features, std::move(mask));
+}
+
+absl::StatusOr<std::vector<float>> NetworkPredictor::Predict(const NetworkWeights<float>& weights,
+                                                             const WorkCheck& check) const {
   const auto outputs = static_cast<size_t>(weights.second.rows());
-  const auto rows = static_cast<size_t>(features.rows());
-  std::unique_ptr<GateMask> mask;
-  if (gates != nullptr) mask = std::make_unique<GateMask>(features, *gates, pool);
-  const NetworkData data = {.features = &features, .outputs = static_cast<int>(outputs)};
-  NetworkPass<float> pass(data, mask.get(), weights.first.rows());
+  const auto rows = static_cast<size_t>(features_->rows());
+  const NetworkData data = {.features = features_, .outputs = static_cast<int>(outputs)};
+  NetworkPass<float> pass(data, mask_.has_value() ? &*mask_ : nullptr, weights.first.rows());
   std::vector<int64_t> all(rows);
   std::iota(all.begin(), all.end(), 0);
   std::vector<float> by_row(rows * outputs);
-  pass.Predict(weights, all, by_row, [] { return absl::OkStatus(); }).IgnoreError();
+  TY_RETURN_IF_ERROR(pass.Predict(weights, all, by_row, check));
   std::vector<float> predictions(rows * outputs);
   for (size_t row = 0; row < rows; ++row) {
     for (size_t output = 0; output < outputs; ++output) {
