@@ -45,6 +45,7 @@ class HierarchicalShrinkage final : public TableAlgorithm<v1::HierarchicalShrink
   absl::StatusOr<TrainingResult> TrainOnTable(const v1::HierarchicalShrinkageSpec& spec,
                                               const TableColumns& columns,
                                               std::shared_ptr<const Table> table,
+                                              const Tables& /*tables*/,
                                               TrainingContext& context) const override {
     return TrainHierarchicalShrinkage(spec, columns, std::move(table), context);
   }
