@@ -327,16 +327,17 @@ absl::StatusOr<std::vector<NonconvexRun>> TrainNonconvex(const NetworkData& data
   return runs;
 }
 
-absl::StatusOr<NetworkPredictor> NetworkPredictor::Make(const PaddedMatrix<float>& features,
-                                                        const PaddedMatrix<float>* gates,
-                                                        const WorkCheck& check, ThreadPool& pool) {
-  if (gates == nullptr) return NetworkPredictor(features, std::nullopt);
+absl::StatusOr<NonconvexPredictor> NonconvexPredictor::Make(const PaddedMatrix<float>& features,
+                                                            const PaddedMatrix<float>* gates,
+                                                            const WorkCheck& check,
+                                                            ThreadPool& pool) {
+  if (gates == nullptr) return NonconvexPredictor(features, std::nullopt);
   TY_ASSIGN_OR_RETURN(GateMask mask, GateMask::Make(features, *gates, check, pool));
-  return NetworkPredictor(features, std::move(mask));
+  return NonconvexPredictor(features, std::move(mask));
 }
 
-absl::StatusOr<std::vector<float>> NetworkPredictor::Predict(const NetworkWeights<float>& weights,
-                                                             const WorkCheck& check) const {
+absl::StatusOr<std::vector<float>> NonconvexPredictor::Predict(const NetworkWeights<float>& weights,
+                                                               const WorkCheck& check) const {
   const auto outputs = static_cast<size_t>(weights.second.rows());
   const auto rows = static_cast<size_t>(features_->rows());
   const NetworkData data = {.features = features_, .outputs = static_cast<int>(outputs)};

@@ -98,20 +98,20 @@ absl::StatusOr<std::vector<NonconvexRun>> TrainNonconvex(const NetworkData& data
                                                          ThreadPool& pool);
 
 // Predicts the same rows with the weights of several networks.
-class NetworkPredictor {
+class NonconvexPredictor {
  public:
   // Both are in the space of the training's features and outlive the predictor; `gates` as in
   // TrainNonconvex. `check` is called by several threads at once.
-  static absl::StatusOr<NetworkPredictor> Make(const PaddedMatrix<float>& features,
-                                               const PaddedMatrix<float>* gates,
-                                               const WorkCheck& check, ThreadPool& pool);
+  static absl::StatusOr<NonconvexPredictor> Make(const PaddedMatrix<float>& features,
+                                                 const PaddedMatrix<float>* gates,
+                                                 const WorkCheck& check, ThreadPool& pool);
 
   // Predictions [output][row], by the calling thread alone. Thread-safe.
   absl::StatusOr<std::vector<float>> Predict(const NetworkWeights<float>& weights,
                                              const WorkCheck& check) const;
 
  private:
-  NetworkPredictor(const PaddedMatrix<float>& features, std::optional<GateMask> mask)
+  NonconvexPredictor(const PaddedMatrix<float>& features, std::optional<GateMask> mask)
       : features_(&features), mask_(std::move(mask)) {}
 
   const PaddedMatrix<float>* features_;

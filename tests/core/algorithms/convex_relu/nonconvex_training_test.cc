@@ -82,7 +82,8 @@ TEST(NonconvexTrainingTest, PredictionsGiveTheObjective) {
   for (const PaddedMatrix<float>* gates : {static_cast<const PaddedMatrix<float>*>(nullptr),
                                            static_cast<const PaddedMatrix<float>*>(&c.gates)}) {
     const auto runs = *TrainNonconvex(DataOf(c), gates, SmallOptions(), {}, pool);
-    const NetworkPredictor predictor = *NetworkPredictor::Make(c.features, gates, kNoCheck, pool);
+    const NonconvexPredictor predictor =
+        *NonconvexPredictor::Make(c.features, gates, kNoCheck, pool);
     const std::vector<float> z = *predictor.Predict(runs[0].weights, kNoCheck);
     ASSERT_EQ(z.size(), c.targets.size());
     double objective = 0.5e-3 * SquaredNorm(runs[0].weights);
