@@ -23,14 +23,12 @@ struct OptimizerSettings {
 // Keeps the moments of one run at a time. Not thread-safe.
 class NetworkOptimizer {
  public:
-  // `adam`: whether it will be used so.
-  NetworkOptimizer(int64_t neurons, int features, int outputs, bool adam)
-      : first_moment_(neurons, features, outputs) {
-    if (adam) second_moment_ = NetworkWeights<float>(neurons, features, outputs);
-  }
+  // Takes memory for networks of this shape; `adam`: whether any run will use that kind.
+  absl::Status Allocate(int64_t neurons, int features, int outputs, bool adam,
+                        const WorkCheck& check);
 
   // Begins a run.
-  void Reset(const OptimizerSettings& settings);
+  absl::Status Reset(const OptimizerSettings& settings, const WorkCheck& check);
 
   // One step along `gradient`, the loss's; the derivative penalty * weights of
   // penalty/2 ||weights||^2 is added to it. `check` is called every millisecond or so.

@@ -113,14 +113,17 @@ class Hooks {
   absl::Status status_ ABSL_GUARDED_BY(mutex_);
 };
 
-void DrawUniform(PaddedMatrix<float>& matrix, double bound, Rng& random) {
+absl::Status DrawUniform(PaddedMatrix<float>& matrix, double bound, Rng& random,
+                         const WorkCheck& check) {
   // The padding too: a run that diverged leaves numbers there that are not finite.
   std::fill_n(matrix.data(), matrix.rows() * matrix.stride(), 0.0F);
   for (int64_t row = 0; row < matrix.rows(); ++row) {
+    TY_RETURN_IF_ERROR(check());
     for (int column = 0; column < matrix.columns(); ++column) {
       matrix.row(row)[column] = static_cast<float>(bound * (2 * random.NextDouble() - 1));
     }
   }
+  return absl::OkStatus();
 }
 
 bool UsesAdam(const NonconvexOptions& options) {
@@ -147,13 +150,12 @@ class Trainer {
         hooks_(hooks),
         pass_(data, mask, neurons),
         double_pass_(data, mask, neurons),
-        optimizer_(neurons, data.features->columns(), data.outputs, UsesAdam(options)),
-        weights_(neurons, data.features->columns(), data.outputs),
-        gradient_(neurons, data.features->columns(), data.outputs),
-        double_weights_(neurons, data.features->columns(), data.outputs),
+        neurons_(neurons),
         rows_(static_cast<size_t>(data.features->rows())),
         zero_objective_(zero_objective) {}
 
+  // Takes the memory of the weights and all that is as large.
+  absl::Status Allocate();
   // Fills in a run of which trial, step and seed are set, and that has room for what is kept.
   absl::Status Train(size_t index, size_t runs, NonconvexRun& run);
 
@@ -164,7 +166,7 @@ class Trainer {
   absl::Status Finish(NonconvexRun& run);
   absl::StatusOr<double> ExactObjective();
   bool Diverges(double objective) const {
-    return !(objective <= options_.divergence_factor * zero_objective_);
+    return !(objective <= options_.divergence_factor * std::max(zero_objective_, first_objective_));
   }
 
   const NetworkData& data_;
@@ -172,6 +174,7 @@ class Trainer {
   Hooks& hooks_;
   NetworkPass<float> pass_;
   NetworkPass<double> double_pass_;
+  const int64_t neurons_;
   NetworkOptimizer optimizer_;
   NetworkWeights<float> weights_;
   NetworkWeights<float> gradient_;
@@ -180,7 +183,20 @@ class Trainer {
   const WorkCheck check_ = [this] { return Check(); };
   absl::Duration checked_ = -absl::InfiniteDuration();
   const double zero_objective_;
+  double first_objective_ = 0;  // of this run
 };
+
+absl::Status Trainer::Allocate() {
+  const int features = data_.features->columns();
+  TY_RETURN_IF_ERROR(
+      optimizer_.Allocate(neurons_, features, data_.outputs, UsesAdam(options_), check_));
+  weights_ = NetworkWeights<float>(neurons_, features, data_.outputs);
+  TY_RETURN_IF_ERROR(check_());
+  gradient_ = NetworkWeights<float>(neurons_, features, data_.outputs);
+  TY_RETURN_IF_ERROR(check_());
+  double_weights_ = NetworkWeights<double>(neurons_, features, data_.outputs);
+  return check_();
+}
 
 absl::Status Trainer::Check() {
   const absl::Duration now = Clock::Real().Monotonic();
@@ -191,10 +207,11 @@ absl::Status Trainer::Check() {
 
 absl::Status Trainer::Train(size_t index, size_t runs, NonconvexRun& run) {
   Rng random(run.seed);
-  DrawUniform(weights_.first, options_.initial_scale / std::sqrt(weights_.first.columns()), random);
-  DrawUniform(weights_.second, options_.initial_scale / std::sqrt(weights_.second.columns()),
-              random);
-  optimizer_.Reset(options_.trials[run.trial].settings);
+  for (PaddedMatrix<float>* layer : {&weights_.first, &weights_.second}) {
+    const double bound = options_.initial_scale / std::sqrt(layer->columns());
+    TY_RETURN_IF_ERROR(DrawUniform(*layer, bound, random, check_));
+  }
+  TY_RETURN_IF_ERROR(optimizer_.Reset(options_.trials[run.trial].settings, check_));
   TY_RETURN_IF_ERROR(Record(0, index, runs, run));
   for (int epoch = 1; epoch <= options_.epochs && !run.diverged; ++epoch) {
     TY_RETURN_IF_ERROR(TrainEpoch(epoch, run));
@@ -230,6 +247,7 @@ absl::Status Trainer::Record(int epoch, size_t index, size_t runs, NonconvexRun&
   std::iota(rows_.begin(), rows_.end(), 0);
   TY_ASSIGN_OR_RETURN(const double loss, pass_.Loss(weights_, rows_, check_));
   const double objective = loss + options_.penalty / 2 * SquaredNorm(weights_);
+  if (epoch == 0) first_objective_ = objective;
   run.diverged = run.diverged || Diverges(objective);
   TY_ASSIGN_OR_RETURN(std::vector<double> metrics, hooks_.Metrics(weights_, check_));
   run.history.push_back({.epoch = epoch,
@@ -247,6 +265,7 @@ absl::Status Trainer::Record(int epoch, size_t index, size_t runs, NonconvexRun&
 absl::StatusOr<double> Trainer::ExactObjective() {
   std::copy_n(weights_.first.data(), weights_.first.rows() * weights_.first.stride(),
               double_weights_.first.data());
+  TY_RETURN_IF_ERROR(check_());
   std::copy_n(weights_.second.data(), weights_.second.rows() * weights_.second.stride(),
               double_weights_.second.data());
   std::iota(rows_.begin(), rows_.end(), 0);
@@ -263,12 +282,14 @@ absl::Status Trainer::Finish(NonconvexRun& run) {
   return absl::OkStatus();
 }
 
-std::vector<NonconvexRun> PlanRuns(const NetworkData& data, int64_t neurons,
-                                   const NonconvexOptions& options) {
+absl::StatusOr<std::vector<NonconvexRun>> PlanRuns(const NetworkData& data, int64_t neurons,
+                                                   const NonconvexOptions& options,
+                                                   const WorkCheck& check) {
   std::vector<NonconvexRun> runs;
   for (size_t trial = 0; trial < options.trials.size(); ++trial) {
     for (const double step : options.trials[trial].steps) {
       for (const uint64_t seed : options.seeds) {
+        TY_RETURN_IF_ERROR(check());
         NonconvexRun& run = runs.emplace_back();
         run.trial = trial;
         run.step = step;
@@ -308,11 +329,12 @@ absl::StatusOr<std::vector<NonconvexRun>> TrainNonconvex(const NetworkData& data
   TY_ASSIGN_OR_RETURN(const double zero_objective, ZeroObjective(data, check));
 
   const int64_t neurons = gates == nullptr ? options.neurons : gates->rows();
-  std::vector<NonconvexRun> runs = PlanRuns(data, neurons, options);
+  TY_ASSIGN_OR_RETURN(std::vector<NonconvexRun> runs, PlanRuns(data, neurons, options, check));
   std::vector<std::unique_ptr<Trainer>> trainers(static_cast<size_t>(pool.threads()));
   for (std::unique_ptr<Trainer>& trainer : trainers) {
     trainer = std::make_unique<Trainer>(data, mask.has_value() ? &*mask : nullptr, neurons, options,
                                         zero_objective, shared);
+    TY_RETURN_IF_ERROR(trainer->Allocate());
   }
   pool.Run(static_cast<int64_t>(runs.size()), [&](int64_t index, int thread) {
     const auto position = static_cast<size_t>(index);

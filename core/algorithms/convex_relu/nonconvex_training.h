@@ -40,7 +40,7 @@ struct NonconvexOptions {
   double initial_scale = 1;
   int record_epochs = 1;  // the history has every so manieth epoch, the first state and the last
   // A run ends early as diverged when its objective is not finite or above this factor times
-  // that of zero weights.
+  // that of zero weights and of its first weights.
   double divergence_factor = 1000;
   bool keep_weights = true;
 };
@@ -74,8 +74,8 @@ struct NonconvexProgress {
 
 // What a training asks of the outside. Any may be null.
 struct NonconvexHooks {
-  // An error ends all runs and is returned. Called at least every 20 ms, never by two threads at
-  // once.
+  // An error ends all runs and is returned. Called at least every 20 ms, but for the time that
+  // taking the memory of large layers lasts; never by two threads at once.
   WorkCheck check;
   // After each record of a run. Never called by two threads at once.
   std::function<void(const NonconvexProgress&)> progress;

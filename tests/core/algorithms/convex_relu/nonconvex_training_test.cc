@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <limits>
@@ -109,6 +110,14 @@ TEST(NonconvexTrainingTest, ARunThatGrowsIsFlaggedAndEnds) {
   EXPECT_EQ(BestSteps(steps)[0].step, 0.01);
 }
 
+TEST(NonconvexTrainingTest, TargetsOfZeroDoNotDiverge) {
+  NetworkCase c = SmallCase();
+  std::fill(c.targets.begin(), c.targets.end(), 0.0F);
+  ThreadPool pool(1);
+  const auto runs = *TrainNonconvex(DataOf(c), nullptr, SmallOptions(), {}, pool);
+  for (const NonconvexRun& run : runs) EXPECT_FALSE(run.diverged);
+}
+
 TEST(NonconvexTrainingTest, AnErrorOfTheCheckEndsAllRuns) {
   const NetworkCase c = RandomCase(NetworkLoss::kSquared, 2000, 30, 1, 1, false, 2);
   ThreadPool pool(2);
@@ -211,8 +220,9 @@ TEST(NonconvexTrainingTest, RejectsOptionsOutOfRange) {
 TEST(NetworkOptimizerTest, FollowsTheUpdateRules) {
   for (const OptimizerKind kind : {OptimizerKind::kSgd, OptimizerKind::kAdam}) {
     const OptimizerSettings settings = {.kind = kind, .momentum = 0.8};
-    NetworkOptimizer optimizer(1, 1, 1, kind == OptimizerKind::kAdam);
-    optimizer.Reset(settings);
+    NetworkOptimizer optimizer;
+    ASSERT_TRUE(optimizer.Allocate(1, 1, 1, kind == OptimizerKind::kAdam, kNoCheck).ok());
+    ASSERT_TRUE(optimizer.Reset(settings, kNoCheck).ok());
     NetworkWeights<float> weights(1, 1, 1);
     NetworkWeights<float> gradient(1, 1, 1);
     weights.first.row(0)[0] = 0.7F;
