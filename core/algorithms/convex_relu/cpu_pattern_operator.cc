@@ -35,7 +35,7 @@ int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Blocks to divide `size` into, of at most kMaxBlock and, where there are fewer tasks than threads
 // could share evenly, fewer, but not below `least`.
-int64_t BlockCount(int64_t size, int64_t least, int64_t tasks_without, int threads) {
+int64_t BlockCount(int64_t size, int64_t least, int64_t tasks_without, int64_t threads) {
   const int64_t wanted = threads == 1 ? 1 : DivideUp(4 * threads, tasks_without);
   return std::max(DivideUp(size, kMaxBlock), std::min(wanted, size / least));
 }
@@ -148,6 +148,14 @@ std::unique_ptr<PatternOperator<Real>> CpuPatternOperator<Real>::Select(
 }
 
 template <typename Real>
+void CpuPatternOperator<Real>::ReserveScratch(int64_t words, bool totals) const {
+  for (Scratch& each : *scratch_) {
+    Reserve(each.sums, words * kTileLanes<Real>);
+    if (totals) Reserve(each.totals, words * kTileLanes<Real>);
+  }
+}
+
+template <typename Real>
 void CpuPatternOperator<Real>::Share(int64_t count, int64_t words,
                                      const std::function<void(int64_t, int)>& task) const {
   if (words >= kSharedFrom) return pool_.Run(count, task);
@@ -205,6 +213,7 @@ void CpuPatternOperator<Real>::Forward(int outputs, const Real* weights, Real* p
   const int64_t blocks = BlockCount(n, 512, groups, pool_.threads());
   // In multiples of eight, for the dots.
   const int64_t block_rows = DivideUp(DivideUp(n, blocks), 8) * 8;
+  ReserveScratch(block_rows, false);
   const int64_t words = tiles.count() * BitBlocks(call.support_size) * (n + kWordsOfTables);
   Share(groups * DivideUp(n, block_rows), words, [&](int64_t index, int thread) {
     const int64_t begin = index / groups * block_rows;
@@ -236,7 +245,7 @@ template <typename Real>
 void CpuPatternOperator<Real>::RunForwardTask(const ForwardCall& call, int64_t group, int64_t begin,
                                               int64_t end, Scratch& scratch) const {
   constexpr int kLanes = kTileLanes<Real>;
-  Real* const sums = Reserve(scratch.sums, (end - begin) * kLanes);
+  Real* const sums = scratch.sums.data();
   const int64_t rounds = BitBlocks(call.support_size);
   for (int64_t r = call.groups.first_row(group); r < call.groups.first_row(group + 1); ++r) {
     std::fill_n(call.partial + r * call.row_stride + begin, end - begin, 0.0);
@@ -307,6 +316,7 @@ void CpuPatternOperator<Real>::RunAdjoint(AdjointCall& call) {
   const int64_t blocks = BlockCount(p, 256, groups * call.parts, pool_.threads());
   const int64_t block_size = DivideUp(p, blocks);
   const int64_t tasks = groups * call.parts;
+  ReserveScratch(block_size, call.parts == 1);
   const int64_t words = call.tiles.count() * bits_.row_blocks() * (p + kWordsOfTables);
   Share(tasks * DivideUp(p, block_size), words, [&](int64_t index, int thread) {
     const int64_t begin = index / tasks * block_size;
@@ -329,14 +339,12 @@ void CpuPatternOperator<Real>::RunAdjoint(AdjointCall& call) {
 template <typename Real>
 void CpuPatternOperator<Real>::RunAdjointTask(const AdjointCall& call, int64_t group, int64_t part,
                                               int64_t begin, int64_t end, Scratch& scratch) const {
-  constexpr int kLanes = kTileLanes<Real>;
-  Reserve(scratch.sums, (end - begin) * kLanes);
   for (int64_t tile = call.groups.begin(group); tile < call.groups.end(group); ++tile) {
     if (call.parts > 1) {
       const int64_t at = (tile * call.parts + part) * patterns() + begin;
-      SumTile(call, tile, part, begin, end, scratch, call.part_totals + at * kLanes);
+      SumTile(call, tile, part, begin, end, scratch, call.part_totals + at * kTileLanes<Real>);
     } else {
-      Real* const totals = Reserve(scratch.totals, (end - begin) * kLanes);
+      Real* const totals = scratch.totals.data();
       SumTile(call, tile, part, begin, end, scratch, totals);
       Deliver(call, group, tile, begin, end, totals);
     }

@@ -58,6 +58,8 @@ class CpuPatternOperator final : public PatternOperator<Real> {
                      InstructionSet set, std::shared_ptr<std::vector<Scratch>> scratch,
                      std::shared_ptr<AlignedArray<double>> partial);
 
+  // Memory for the sums of blocks of words, before threads that must not run out of it.
+  void ReserveScratch(int64_t words, bool totals) const;
   // Runs tasks, on this thread alone where they look up few words in all.
   void Share(int64_t count, int64_t words, const std::function<void(int64_t, int)>& task) const;
   std::vector<int64_t> NonZeroPatterns(int outputs, const Real* weights) const;

@@ -4,6 +4,8 @@
 #include <vector>
 
 #include "core/algorithms/convex_relu/cpu_pattern_operator.h"
+#include "core/algorithms/convex_relu/pattern_bits.h"
+#include "core/algorithms/convex_relu/relu_part.h"
 #include "core/algorithms/convex_relu/training_problem.h"
 
 namespace trainyard::convex_relu {
@@ -98,10 +100,52 @@ class GatedProblemSolver final : public ProblemSolver {
   Fit fit_;
 };
 
+PatternBits BitsOf(const BitMatrix& matrix) {
+  PatternBits bits(matrix.patterns(), matrix.rows());
+  for (int64_t block = 0; block < matrix.row_blocks(); ++block) {
+    const uint64_t* codes = matrix.PatternCodes(block);
+    for (int64_t i = 0; i < matrix.patterns(); ++i) bits.SetWord(i, block, codes[i]);
+  }
+  return bits;
+}
+
+// In double: constraints are of no use in single precision.
+class ReluProblemSolver final : public ProblemSolver {
+ public:
+  ReluProblemSolver(const Spec& spec, TrainingProblem& problem, ThreadPool& pool)
+      : products_(problem.data(), problem.TakePatterns(), pool),
+        rows_(problem.data()),
+        patterns_(BitsOf(products_.bits())),
+        fit_(PartsOf(spec, problem, pool)) {}
+
+  Fit& fit() override { return fit_; }
+
+ private:
+  std::vector<Fit::Part> PartsOf(const Spec& spec, const TrainingProblem& problem,
+                                 ThreadPool& pool) {
+    ReluOptions options;
+    options.relative_gap = spec.solver().relative_gap();
+    options.max_iterations = spec.solver().max_iterations();
+    std::vector<Fit::Part> parts;
+    for (auto& [loss, outputs] : LossesOf(problem.targets())) {
+      parts.push_back({MakeReluPart({products_, rows_, patterns_, pool}, loss, options), outputs});
+    }
+    return parts;
+  }
+
+  CpuPatternOperator<double> products_;
+  const ConeRows rows_;
+  const PatternBits patterns_;
+  Fit fit_;
+};
+
 }  // namespace
 
 std::unique_ptr<ProblemSolver> MakeProblemSolver(const Spec& spec, TrainingProblem& problem,
                                                  ThreadPool& pool) {
+  if (spec.model() == Spec::MODEL_RELU) {
+    return std::make_unique<ReluProblemSolver>(spec, problem, pool);
+  }
   if (spec.precision() == Spec::PRECISION_SINGLE) {
     return std::make_unique<GatedProblemSolver<float>>(spec, problem, pool);
   }

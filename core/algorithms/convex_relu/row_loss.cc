@@ -209,6 +209,16 @@ std::pair<double, double> RowLoss::QuadraticSums(const Real* predictions) const 
   return {linear, squares};
 }
 
+void RowLoss::Curvature(const double* predictions, double* curvature) const {
+  const int64_t n = rows();
+  for (int o = 0; o < outputs_; ++o) {
+    for (int64_t j = 0; j < n; ++j) {
+      const double p = quadratic() ? 0 : Sigmoid(predictions[o * n + j]);
+      curvature[o * n + j] = scale_ * weight(j) * (quadratic() ? 1 : p * (1 - p));
+    }
+  }
+}
+
 double RowLoss::Smoothness() const {
   const double greatest = targets_.weights.empty()
                               ? 1.0

@@ -70,6 +70,9 @@ class RowLoss {
   template <typename Real>
   double DualValueAt(const Real* predictions, double s) const;
 
+  // curvature_j = d^2 phi / d z_j^2: the whole second derivative, for squared and logistic loss.
+  void Curvature(const double* predictions, double* curvature) const;
+
   // phi' is Lipschitz with this constant.
   double Smoothness() const;
 

@@ -153,7 +153,7 @@ inline Tile<Real> Entry(const char* tables, uint64_t word) {
   constexpr int kRight = (kField.shift + 64 - kTileShift) % 64;
   const uint64_t offset = (word >> kRight | word << (64 - kRight) % 64) & kMask;
   return Tile<Real>::Load(
-      reinterpret_cast<const Real*>(tables + offset + kField.entry * kTileBytes));
+      reinterpret_cast<const Real*>(tables + offset + int64_t{kField.entry} * kTileBytes));
 }
 
 // The sum of entries of tables kBegin to kEnd - 1, as two chains that do not wait for one another.

@@ -262,6 +262,34 @@ TYPED_TEST(CpuPatternOperatorTest, SelectionsAreThoseBlocks) {
   }
 }
 
+// Memory that calls share, and the bits kept for the blocks of weights that are not zero, must not
+// show.
+TYPED_TEST(CpuPatternOperatorTest, CallsDoNotDependOnEarlierOnes) {
+  ThreadPool pool(2);
+  const Shape shape = {3000, 30, 200, 2};
+  const Layer<TypeParam> dense(shape, 0);
+  const Layer<TypeParam> sparse(shape, 0.9);
+  const Layer<TypeParam> sparser(shape, 0.97);
+  CpuPatternOperator<TypeParam> op = dense.Operator(pool);
+  const std::unique_ptr<PatternOperator<TypeParam>> selected =
+      op.Select(std::vector<int64_t>{7, 150, 3});
+  std::vector<AlignedArray<TypeParam>> alone;
+  for (const auto* layer : {&sparse, &dense, &sparser}) {
+    CpuPatternOperator<TypeParam> fresh = dense.Operator(pool);
+    alone.push_back(layer->Predictions(fresh));
+  }
+  CpuPatternOperator<TypeParam> fresh = dense.Operator(pool);
+  const AlignedArray<TypeParam> gradient =
+      dense.Gradient(*fresh.Select(std::vector<int64_t>{7, 150, 3}));
+  for (int repeat = 0; repeat < 2; ++repeat) {
+    size_t i = 0;
+    for (const auto* layer : {&sparse, &dense, &sparser}) {
+      ExpectSame(layer->Predictions(op), alone[i++]);
+      ExpectSame(dense.Gradient(*selected), gradient);
+    }
+  }
+}
+
 // Large sums with small differences: one block must not lose what another has.
 TEST(CpuPatternOperatorAccuracyTest, ErrorsDoNotGrowWithTheRows) {
   ThreadPool pool(2);

@@ -1,0 +1,130 @@
+#include "core/algorithms/convex_relu/relu_certificate.h"
+
+#include <algorithm>
+#include <atomic>
+#include <limits>
+
+#include "core/base/status.h"
+
+namespace trainyard::convex_relu {
+namespace {
+
+// Blocks between looks at the greatest norm so far.
+constexpr size_t kBlocksOfRound = 32;
+
+}  // namespace
+
+ReluCertifier::ReluCertifier(PatternOperator<double>& products, const ConeRows& rows,
+                             const PatternBits& patterns, ThreadPool& pool)
+    : products_(products),
+      rows_(rows),
+      patterns_(patterns),
+      pool_(pool),
+      projectors_(static_cast<size_t>(pool.threads()), ConeProjector(rows)),
+      vectors_(projectors_.size(), Eigen::VectorXd::Zero(rows.stride())),
+      gradient_(static_cast<size_t>(products.patterns() * products.stride())),
+      gradient_norms_(static_cast<size_t>(products.patterns())),
+      active_(2 * gradient_norms_.size()) {}
+
+// Both blocks of all patterns whose gradient is longer than that, the longest first.
+std::vector<ReluCertifier::Task> ReluCertifier::TasksAbove(double norm) const {
+  std::vector<Task> tasks;
+  for (int64_t i = 0; i < products_.patterns(); ++i) {
+    const double own = gradient_norms_[static_cast<size_t>(i)];
+    if (own <= norm) continue;
+    tasks.push_back({{i, 1}, own});
+    tasks.push_back({{i, -1}, own});
+  }
+  std::stable_sort(tasks.begin(), tasks.end(),
+                   [](const Task& a, const Task& b) { return a.norm > b.norm; });
+  return tasks;
+}
+
+absl::Status ReluCertifier::Project(std::span<Task> tasks, double enough,
+                                    const std::function<absl::Status()>& check) {
+  absl::Status status;
+  std::atomic<bool> stopped = false;
+  pool_.Run(static_cast<int64_t>(tasks.size()), [&](int64_t index, int thread) {
+    if (stopped.load(std::memory_order_relaxed)) return;
+    if (thread == 0 && check) {  // the caller's
+      status = check();
+      if (!status.ok()) {
+        stopped.store(true, std::memory_order_relaxed);
+        return;
+      }
+    }
+    Task& task = tasks[static_cast<size_t>(index)];
+    Eigen::VectorXd& vector = vectors_[static_cast<size_t>(thread)];
+    vector = -task.block.sign *
+             Eigen::Map<const Eigen::VectorXd>(
+                 gradient_.data() + task.block.pattern * rows_.stride(), rows_.stride());
+    task.norm = projectors_[static_cast<size_t>(thread)].Project(
+        patterns_.pattern(task.block.pattern), vector.data(),
+        active_[static_cast<size_t>(2 * task.block.pattern + (task.block.sign > 0 ? 0 : 1))],
+        vector.data(), enough);
+  });
+  return status;
+}
+
+absl::StatusOr<ReluCertifier::Norms> ReluCertifier::Evaluate(
+    const double* slopes, double lambda, const std::function<absl::Status()>& check) {
+  if (check) TY_RETURN_IF_ERROR(check());
+  products_.Adjoint(1, slopes, gradient_.data());
+  Norms norms;
+  for (size_t i = 0; i < gradient_norms_.size(); ++i) {
+    const double* block = gradient_.data() + static_cast<int64_t>(i) * rows_.stride();
+    gradient_norms_[i] = Eigen::Map<const Eigen::VectorXd>(block, rows_.stride()).norm();
+    if (gradient_norms_[i] <= lambda) norms.largest = std::max(norms.largest, gradient_norms_[i]);
+  }
+  std::vector<Task> tasks = TasksAbove(lambda);
+  TY_RETURN_IF_ERROR(Project(std::span(tasks), lambda, check));
+  norms.projections = static_cast<int64_t>(tasks.size());
+  for (const Task& task : tasks) {
+    norms.largest = std::max(norms.largest, task.norm);
+    if (task.norm > lambda) norms.violators.push_back({task.block, task.norm});
+  }
+  std::sort(norms.violators.begin(), norms.violators.end(),
+            [](const ConeViolator& a, const ConeViolator& b) {
+              return a.norm != b.norm ? a.norm > b.norm : a.block < b.block;
+            });
+  return norms;
+}
+
+absl::StatusOr<double> ReluCertifier::LargestNorm(const double* slopes,
+                                                  const std::function<absl::Status()>& check) {
+  if (check) TY_RETURN_IF_ERROR(check());
+  products_.Adjoint(1, slopes, gradient_.data());
+  for (size_t i = 0; i < gradient_norms_.size(); ++i) {
+    const double* block = gradient_.data() + static_cast<int64_t>(i) * rows_.stride();
+    gradient_norms_[i] = Eigen::Map<const Eigen::VectorXd>(block, rows_.stride()).norm();
+  }
+  std::vector<Task> tasks = TasksAbove(0);
+  double largest = 0;
+  for (size_t begin = 0; begin < tasks.size(); begin += kBlocksOfRound) {
+    if (tasks[begin].norm <= largest) break;
+    const std::span<Task> round =
+        std::span(tasks).subspan(begin, std::min(kBlocksOfRound, tasks.size() - begin));
+    TY_RETURN_IF_ERROR(Project(round, largest, check));
+    for (const Task& task : round) largest = std::max(largest, task.norm);
+  }
+  return largest;
+}
+
+double ConeDualBound(const RowLoss& loss, double lambda, const double* predictions,
+                     double largest_norm) {
+  const DualPoint dual =
+      loss.DualValue(predictions, largest_norm > 0 ? lambda / largest_norm
+                                                   : std::numeric_limits<double>::infinity());
+  // Cones have no use for negative multiples; theta = 0 gives 0.
+  return dual.scale > 0 ? dual.value : 0;
+}
+
+absl::StatusOr<double> LargestReluLambda(ReluCertifier& certifier, const RowLoss& loss,
+                                         const std::function<absl::Status()>& check) {
+  const std::vector<double> zero(static_cast<size_t>(loss.rows()), 0.0);
+  std::vector<double> slopes(zero.size());
+  loss.Gradient(zero.data(), slopes.data());
+  return certifier.LargestNorm(slopes.data(), check);
+}
+
+}  // namespace trainyard::convex_relu

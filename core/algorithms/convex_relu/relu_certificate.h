@@ -1,0 +1,83 @@
+// Dual constraints of C-ReLU, for lower bounds, for the least lambda that gives zero, and for
+// working sets.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "core/algorithms/convex_relu/cone_blocks.h"
+#include "core/algorithms/convex_relu/pattern_operator.h"
+#include "core/algorithms/convex_relu/row_loss.h"
+
+namespace trainyard::convex_relu {
+
+// A block whose dual norm is above lambda.
+struct ConeViolator {
+  ConeBlock block;
+  double norm = 0;
+};
+
+// The dual norms ||Proj_K(-sign X^T D_i theta)|| of all blocks (patterns with both signs): s theta,
+// s >= 0, is feasible for the dual of C-ReLU where s times all of them are at most lambda. By
+// Moreau's decomposition they are min over gamma >= 0 of ||sign X^T D_i theta - A_i^T gamma||.
+class ReluCertifier {
+ public:
+  // Arguments but the last must outlive it; `products` are of the rows and all the patterns.
+  ReluCertifier(PatternOperator<double>& products, const ConeRows& rows,
+                const PatternBits& patterns, ThreadPool& pool);
+
+  struct Norms {
+    // An upper bound of all norms: the greatest of them where it is above lambda.
+    double largest = 0;
+    std::vector<ConeViolator> violators;  // the greatest norm first
+    int64_t projections = 0;
+  };
+
+  // Norms at theta = `slopes` (one for each row) against lambda. Only blocks with
+  // ||X^T D_i theta|| > lambda are projected, and not to the end where a bound from fewer rows is
+  // enough. Errors are those of `check`, which may be empty.
+  absl::StatusOr<Norms> Evaluate(const double* slopes, double lambda,
+                                 const std::function<absl::Status()>& check);
+
+  // The greatest of the norms.
+  absl::StatusOr<double> LargestNorm(const double* slopes,
+                                     const std::function<absl::Status()>& check);
+
+  // Where the projections begin: those of the last calls. Part of a solver's state, as it changes
+  // the last bits of results. [pattern][v, w].
+  std::vector<ActiveRows>& active() { return active_; }
+
+ private:
+  struct Task {
+    ConeBlock block;
+    double norm;  // of the gradient, then of the projection or a bound of it
+  };
+
+  std::vector<Task> TasksAbove(double norm) const;
+  absl::Status Project(std::span<Task> tasks, double enough,
+                       const std::function<absl::Status()>& check);
+
+  PatternOperator<double>& products_;
+  const ConeRows& rows_;
+  const PatternBits& patterns_;
+  ThreadPool& pool_;
+  std::vector<ConeProjector> projectors_;  // by thread
+  std::vector<Eigen::VectorXd> vectors_;   // by thread
+  std::vector<double> gradient_;
+  std::vector<double> gradient_norms_;
+  std::vector<ActiveRows> active_;
+};
+
+// Lower bound of C-ReLU from predictions z whose slopes phi'(z) have that greatest dual norm.
+double ConeDualBound(const RowLoss& loss, double lambda, const double* predictions,
+                     double largest_norm);
+
+// The least lambda at which all vectors of C-ReLU are zero, for one output.
+absl::StatusOr<double> LargestReluLambda(ReluCertifier& certifier, const RowLoss& loss,
+                                         const std::function<absl::Status()>& check);
+
+}  // namespace trainyard::convex_relu
