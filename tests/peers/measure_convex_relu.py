@@ -28,21 +28,23 @@ def digits(patterns):
     return problems.Problem(scaled, problems.one_hot(y)[rows], gates)
 
 
-def operations(problem, counts):
-    """2 n P c d for each product with the patterns."""
-    return (counts.forwards + counts.backwards) * 2.0 * problem.x.size * len(problem.gates) * problem.y.shape[1]
+def operations(problem, counts, augmented):
+    """2 n P c d for each product with the patterns; the augmented Lagrangian has two more of that size
+    beside each, for the margins of v and w or their adjoint."""
+    one = 2.0 * problem.x.size * len(problem.gates) * problem.y.shape[1]
+    return (counts.forwards + counts.backwards) * one * (3 if augmented else 1)
 
 
 def line(label, **figures):
     print(f"{label:<44}" + "  ".join(f"{name} {value}" for name, value in figures.items()), flush=True)
 
 
-def report_reference(label, problem, lam, u, counts, gap):
+def report_reference(label, problem, objective, counts, gap=None):
     line(label, ended=counts.ended, iterations=counts.iterations, seconds=f"{counts.seconds:.3f}",
          ms_per_iteration=f"{1000 * counts.seconds / counts.iterations:.2f}",
          forwards=f"{counts.forwards / counts.iterations:.2f}",
-         gflops=f"{operations(problem, counts) / counts.seconds * 1e-9:.1f}",
-         F=f"{u:.9g}", gap="-" if gap is None else f"{gap:.2e}")
+         gflops=f"{operations(problem, counts, gap is None) / counts.seconds * 1e-9:.1f}",
+         F=f"{objective:.9g}", gap="-" if gap is None else f"{gap:.2e}")
 
 
 def relative_gap(problem, u, lam):
@@ -55,7 +57,7 @@ def measure_gated(problem, lam, iterations):
         order = "einsum" if einsum else "D first"
         reference.solve_gated(problem, lam, options=reference.Options(iterations=3), einsum=einsum)
         u, counts = reference.solve_gated(problem, lam, einsum=einsum)
-        report_reference(f"release rules, {order}, default tolerance", problem, lam,
+        report_reference(f"release rules, {order}, default tolerance", problem,
                          bounds.gated_objective(problem, u, lam), counts, relative_gap(problem, u, lam))
 
         since = [0]
@@ -66,7 +68,7 @@ def measure_gated(problem, lam, iterations):
 
         u, counts = reference.solve_gated(
             problem, lam, options=reference.Options(tolerance=0, iterations=iterations), einsum=einsum, ends=ends)
-        report_reference(f"release rules, {order}, gap {GAP:g}", problem, lam,
+        report_reference(f"release rules, {order}, gap {GAP:g}", problem,
                          bounds.gated_objective(problem, u, lam), counts, relative_gap(problem, u, lam))
 
 
@@ -77,7 +79,7 @@ def measure_relu(problem, lam, most_seconds):
         problem, lam, ends=lambda _: time.perf_counter() - began > most_seconds)
     label = "release rules, augmented Lagrangian"
     repaired = bounds.repaired(problem, *vw)
-    report_reference(label, problem, lam, bounds.relu_objective(problem, *vw, lam), counts, None)
+    report_reference(label, problem, bounds.relu_objective(problem, *vw, lam), counts)
     line("  after repair", F=f"{bounds.relu_objective(problem, *repaired, lam):.9g}",
          max_violation=f"{max(bounds.violations(problem, part).max() for part in vw):.2e}")
 

@@ -4,6 +4,7 @@ convex_relu_peer_driver; with TRAINYARD_CONVEX_RELU_STAND_IN=1 the Python refere
 which tests this script.
 """
 
+import dataclasses
 import functools
 import os
 import tempfile
@@ -94,6 +95,29 @@ class ConvexReluPeerTest(unittest.TestCase):
             self.assertLess(optimum.gap, 1e-8)
             self.assertLess(abs(found["objective"] / optimum.value - 1), 1e-8)
             self.assertLess(found["gap"], 1e-8)
+
+    def test_gated_objective_in_32_bits(self):
+        for problem, lam in self.cases(50):
+            optimum = conic.Optimum.gated(problem, lam)
+            found = solve(problem, driver.Options(lam, bits=32, tolerance=1e-4))
+            self.assertLess(abs(found["objective"] / optimum.value - 1), 1e-4)
+            self.assertLess(found["gap"], 1e-4)
+
+    @unittest.skipIf(STAND_IN, "the release's rules have the squared loss only")
+    def test_losses_of_classes_are_the_conic_solvers(self):
+        for name, loss in (("breast_cancer", "logistic"), ("iris", "softmax")):
+            problem = dataclasses.replace(toy_problem(name, 15), loss=loss, count=0)
+            largest = bounds.group_norms(bounds.adjoint(
+                problem, bounds.loss_gradient(problem, np.zeros_like(problem.y)))).max()
+            solvers = {"gated": conic.Optimum.gated}
+            if loss == "logistic":  # C-ReLU is solved output by output
+                solvers["relu"] = conic.Optimum.relu
+            for model, solver in solvers.items():
+                with self.subTest(loss=loss, model=model):
+                    optimum = solver(problem, 0.1 * largest)
+                    found = solve(problem, driver.Options(0.1 * largest, model=model, tolerance=1e-7))
+                    self.assertLess(optimum.gap, 1e-6)
+                    self.assertLess(abs(found["objective"] / optimum.value - 1), 1e-6)
 
     def test_relu_objective_is_the_conic_solvers(self):
         for problem, lam in self.cases(20):
