@@ -54,8 +54,8 @@ class HierarchicalShrinkage final : public TableAlgorithm<v1::HierarchicalShrink
 }  // namespace
 
 const Algorithm& HierarchicalShrinkageAlgorithm() {
-  static const auto* const algorithm = new HierarchicalShrinkage();
-  return *algorithm;
+  static const auto* const kAlgorithm = new HierarchicalShrinkage();
+  return *kAlgorithm;
 }
 
 }  // namespace trainyard
