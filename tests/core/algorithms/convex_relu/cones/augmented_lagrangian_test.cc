@@ -98,7 +98,7 @@ TEST(AugmentedLagrangianTest, ReachesCertifiedOptima) {
 }
 
 TEST(AugmentedLagrangianTest, AgreesOnATable) {
-  ReluSetup setup(TableProblem("diabetes_progression", false, 60, 3), LossKind::kSquared, 2);
+  ReluSetup setup(TableProblem("diabetes_progression", false, 25, 3), LossKind::kSquared, 2);
   const double lambda = 0.05 * setup.LargestLambda();
   ReluOptions exact;
   exact.lambda = lambda;
