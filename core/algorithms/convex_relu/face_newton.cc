@@ -183,10 +183,13 @@ void FaceNewton::AddPenalty() {
 
 // Newton's step, with as little added to the diagonal as makes it positive definite.
 bool FaceNewton::Solve() {
-  const double mean = hessian_.trace() / static_cast<double>(hessian_.rows());
+  // Relative to each unknown: those of short blocks are far stiffer than the others.
+  double longest = 0;
+  for (const Face& face : faces_) longest = std::max(longest, face.norm);
+  const Eigen::ArrayXd diagonal = hessian_.diagonal().array() + lambda_ / longest;
   for (double ridge = 1e-14; ridge < 1; ridge *= 100) {
     Eigen::MatrixXd matrix = hessian_;
-    matrix.diagonal().array() += ridge * mean;
+    matrix.diagonal().array() += ridge * diagonal;
     const Eigen::LLT<Eigen::MatrixXd> factors(matrix);
     if (factors.info() != Eigen::Success) continue;
     step_ = -factors.solve(gradient_);

@@ -76,5 +76,101 @@ TEST(ReluWorkingSetTest, CertifiesTables) {
   }
 }
 
+TEST(ReluWorkingSetTest, CertifiesLogisticLoss) {
+  for (const char* name : {"haberman", "diabetes_pima", "iris"}) {
+    ReluSetup setup(TableProblem(name, true, 60, 21), LossKind::kLogistic);
+    ReluOptions options;
+    options.lambda = 0.05 * setup.LargestLambda();
+    options.relative_gap = 1e-8;
+    ReluState state;
+    EXPECT_EQ(setup.Solve(options, state), SolveEnd::kGap) << name;
+    EXPECT_GT(state.point.ActiveBlocks(), 0);
+    const ConeViolation violation =
+        MeasureViolation(setup.rows, setup.problem.patterns, state.point);
+    EXPECT_LE(violation.largest_violation, 1e-11 * violation.largest_product);
+  }
+}
+
+TEST(ReluWorkingSetTest, StartsFromBlocks) {
+  ReluSetup setup(TableProblem("diabetes_progression", false, 80, 3));
+  ReluOptions options;
+  options.lambda = 0.1 * setup.LargestLambda();
+  ReluState state;
+  ASSERT_EQ(setup.Solve(options, state), SolveEnd::kGap);
+  state.Restart();
+  ASSERT_EQ(setup.Solve(options, state), SolveEnd::kGap);
+  EXPECT_EQ(state.progress.iterations, 0);
+  EXPECT_EQ(state.progress.certificates, 1);
+  options.lambda *= 0.8;
+  state.Restart();
+  ASSERT_EQ(setup.Solve(options, state), SolveEnd::kGap);
+  ReluState cold;
+  ASSERT_EQ(setup.Solve(options, cold), SolveEnd::kGap);
+  EXPECT_NEAR(state.progress.objective, cold.progress.objective, 2e-6 * cold.progress.objective);
+}
+
+TEST(ReluWorkingSetTest, GoesOnBitForBitOnAnyNumberOfThreads) {
+  std::vector<double> first;
+  for (const int threads : {1, 3}) {
+    ReluSetup setup(TableProblem("heart", true, 60, 8), LossKind::kSquared, threads);
+    ReluOptions options;
+    options.lambda = 0.03 * setup.LargestLambda();
+    options.relative_gap = 1e-9;
+    ReluState state;
+    std::vector<ReluState> kept;
+    ReluHooks hooks;
+    hooks.checkpoint = [&] {
+      kept.push_back(state);
+      return absl::OkStatus();
+    };
+    ASSERT_EQ(setup.Solve(options, state, hooks), SolveEnd::kGap);
+    ASSERT_GT(kept.size(), 4U);
+    for (const size_t k : {size_t{0}, kept.size() / 2, kept.size() - 1}) {
+      ReluState again = kept[k];
+      ASSERT_EQ(setup.Solve(options, again), SolveEnd::kGap);
+      EXPECT_EQ(again.point.weights, state.point.weights) << "checkpoint " << k;
+      EXPECT_EQ(again.progress.bound, state.progress.bound);
+    }
+    if (first.empty()) first = state.point.weights;
+    EXPECT_EQ(first, state.point.weights);
+  }
+}
+
+TEST(ReluWorkingSetTest, StopsWhenAsked) {
+  ReluSetup setup(TableProblem("heart", true, 60, 8), LossKind::kSquared, 2);
+  ReluOptions options;
+  options.lambda = 0.01 * setup.LargestLambda();
+  for (const int most : {0, 3, 50, 500}) {
+    int calls = 0;
+    ReluHooks hooks;
+    hooks.check = [&]() -> absl::Status {
+      return ++calls > most ? absl::CancelledError("asked") : absl::OkStatus();
+    };
+    ReluState state;
+    const RowLoss loss(setup.targets);
+    EXPECT_EQ(SolveRelu(setup.products, setup.rows, setup.problem.patterns, setup.pool, loss,
+                        options, state, hooks)
+                  .status()
+                  .code(),
+              absl::StatusCode::kCancelled);
+  }
+  options.max_iterations = 6;
+  ReluState state;
+  EXPECT_EQ(setup.Solve(options, state), SolveEnd::kIterations);
+  EXPECT_GT(state.progress.bound, 0);
+  EXPECT_LT(state.progress.bound, state.progress.objective);
+}
+
+TEST(ReluWorkingSetTest, RefusesWhatItDoesNotSolve) {
+  ReluSetup setup(RandomProblem(10, 2, 5, 1));
+  ReluState state;
+  const RowLoss loss(setup.targets);
+  EXPECT_EQ(
+      SolveRelu(setup.products, setup.rows, setup.problem.patterns, setup.pool, loss, {}, state, {})
+          .status()
+          .code(),
+      absl::StatusCode::kInvalidArgument);
+}
+
 }  // namespace
 }  // namespace trainyard::convex_relu
