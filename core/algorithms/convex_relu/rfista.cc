@@ -31,10 +31,9 @@ class Run {
 
   absl::StatusOr<RFistaEnd> Go() {
     TY_RETURN_IF_ERROR(Begin());
-    if (fresh_) {
-      TY_ASSIGN_OR_RETURN(const std::optional<RFistaEnd> end, Test());
-      if (end.has_value()) return *end;
-    }
+    // A state that was kept during a test may be one at which the run ended.
+    TY_ASSIGN_OR_RETURN(const std::optional<RFistaEnd> at_once, Test());
+    if (at_once.has_value()) return *at_once;
     for (int64_t i = 0; i < options_.max_iterations; ++i) {
       TY_RETURN_IF_ERROR(Descend());
       const double beta = Extrapolate();
@@ -71,8 +70,10 @@ class Run {
     if (state_.step == 0) state_.step = options_.initial_step;
     const std::vector<Real> zero(trial_image_.size(), Real{0});
     zero_objective_ = function_.Value(zero.data());
-    fresh_ = state_.search.empty();
-    if (fresh_) {
+    const bool fresh = state_.search.empty();
+    extrapolated_ = !fresh;
+    last_step_ = state_.step;
+    if (fresh) {
       TY_RETURN_IF_ERROR(Check());
       state_.image.resize(trial_image_.size());
       function_.Image(state_.x.data(), state_.image.data());
@@ -82,7 +83,7 @@ class Run {
     }
     TY_RETURN_IF_ERROR(Check());
     function_.Gradient(state_.search_image.data(), gradient_.data());
-    if (fresh_) state_.x_gradient = gradient_;
+    if (fresh) state_.x_gradient = gradient_;
     return Check();
   }
 
@@ -188,7 +189,6 @@ class Run {
   double zero_objective_ = 0;
   double last_step_ = 0;
   double next_step_ = 0;
-  bool fresh_ = true;
   bool extrapolated_ = false;
 };
 

@@ -84,9 +84,10 @@ enum class Verdict { kGoOn, kStop };
 template <typename Real>
 using RFistaObserver = std::function<absl::StatusOr<Verdict>(const Iterate<Real>&)>;
 
-// Minimises f + R from `state`, which is left at the last iterate. The run has diverged when the
-// objective is not finite or beyond 1000 times that of zero weights. `check` is asked before every
-// product.
+// Minimises f + R from `state`, which is left at the last iterate. The stop rules are tested at the
+// state, too: one that was kept while they were tested goes on as the run it is of did. The run has
+// diverged when the objective is not finite or beyond 1000 times that of zero weights. `check` is
+// asked before every product.
 template <typename Real>
 absl::StatusOr<RFistaEnd> MinimizeByRFista(SmoothFunction<Real>& function,
                                            const Regularizer<Real>& regularizer,

@@ -189,7 +189,7 @@ TEST(GatedSolverTest, GoesOnFromEveryCheckpointBitForBit) {
     };
     ASSERT_TRUE(SolveGated(products, loss, options, state, hooks).ok());
     ASSERT_GE(kept.size(), 4u);
-    for (size_t i = 0; i < kept.size(); i += 1 + kept.size() / 8) {
+    for (size_t i = kept.size(); i-- > 0; i -= std::min(i, kept.size() / 8)) {
       GatedState<double> resumed = kept[i];
       ASSERT_TRUE(SolveGated(products, loss, options, resumed, {}).ok());
       EXPECT_EQ(resumed.patterns, state.patterns);

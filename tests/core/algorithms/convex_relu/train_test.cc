@@ -372,7 +372,8 @@ TEST(ConvexReluTrainTest, TheLagrangianGoesOnFromItsCheckpointBitForBit) {
   const auto result = train(whole);
   ASSERT_TRUE(result.ok()) << result.status();
   ASSERT_GT(whole.checkpoints.size(), 20u);
-  for (size_t i = 0; i < whole.checkpoints.size(); i += 1 + whole.checkpoints.size() / 5) {
+  for (size_t i = whole.checkpoints.size(); i-- > 0;
+       i -= std::min(i, whole.checkpoints.size() / 5)) {
     FakeTrainingContext context;
     context.checkpoint = whole.checkpoints[i];
     ASSERT_TRUE(train(context).ok());
