@@ -23,6 +23,8 @@ using google::protobuf::Message;
 using Numbers = std::map<std::string, double>;
 
 constexpr size_t kMostTextLines = 12;
+constexpr int kMostTableRows = 40;
+constexpr size_t kLeastTableFields = 4;
 
 std::string Words(std::string_view name) {
   return absl::StrReplaceAll(absl::string_view(name.data(), name.size()), {{"_", " "}});
@@ -239,6 +241,59 @@ void AddValues(const Message& message, const std::string& prefix, const Terminal
   }
 }
 
+// Fields of an element of a list that a table shows.
+std::vector<const FieldDescriptor*> ScalarFields(const google::protobuf::Descriptor& element) {
+  std::vector<const FieldDescriptor*> fields;
+  for (int i = 0; i < element.field_count(); ++i) {
+    const FieldDescriptor& field = *element.field(i);
+    if (!field.is_repeated() && field.cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) {
+      fields.push_back(&field);
+    }
+  }
+  return fields;
+}
+
+// A line for each element of a list; shorter lists of numbers are for plots.
+std::string ListText(const Message& message, const FieldDescriptor& list,
+                     const Terminal& terminal) {
+  const std::vector<const FieldDescriptor*> fields = ScalarFields(*list.message_type());
+  const auto* reflection = message.GetReflection();
+  const int size = reflection->FieldSize(message, &list);
+  if (fields.size() < kLeastTableFields || size == 0) return "";
+  std::vector<TextColumn> columns;
+  for (const FieldDescriptor* field : fields) {
+    columns.push_back(
+        {LabelOf(*field),
+         NumberOf(reflection->GetRepeatedMessage(message, &list, 0), *field).has_value()});
+  }
+  TextTable table(std::move(columns));
+  for (int i = 0; i < std::min(size, kMostTableRows); ++i) {
+    const Message& element = reflection->GetRepeatedMessage(message, &list, i);
+    std::vector<std::string> cells;
+    for (const FieldDescriptor* field : fields) {
+      const bool absent =
+          field->has_presence() && !element.GetReflection()->HasField(element, field);
+      cells.push_back(absent ? "" : Printable(ValueText(element, *field)));
+    }
+    table.AddRow(std::move(cells));
+  }
+  std::string text = absl::StrCat("\n", LabelOf(list), "\n", table.Render(terminal));
+  if (size > kMostTableRows) {
+    absl::StrAppend(&text, "… and ", size - kMostTableRows, " lines more\n");
+  }
+  return text;
+}
+
+std::string ListsText(const Message& message, const Terminal& terminal) {
+  std::string text;
+  for (int i = 0; i < message.GetDescriptor()->field_count(); ++i) {
+    const FieldDescriptor& field = *message.GetDescriptor()->field(i);
+    if (!field.is_repeated() || field.is_map() || field.message_type() == nullptr) continue;
+    absl::StrAppend(&text, ListText(message, field, terminal));
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string ReportText(const v1::Report& report, const Terminal& terminal) {
@@ -258,6 +313,7 @@ std::string ReportText(const v1::Report& report, const Terminal& terminal) {
     const std::string maps = MapsText(*algorithm, terminal);
     if (!maps.empty()) absl::StrAppend(&out, out.empty() ? "" : "\n", maps);
     AddValues(*algorithm, "", terminal, values, long_texts);
+    long_texts = absl::StrCat(ListsText(*algorithm, terminal), long_texts);
   }
   values.Add("wall time", HumanDuration(report.wall_seconds()));
   values.Add("peak memory", HumanBytes(report.peak_memory_bytes()));

@@ -97,6 +97,41 @@ TEST(ResultsTest, ShowsMapsOfMetricsBySetOfRows) {
   EXPECT_NE(text.find("\ntree\na tree\n  a leaf\n"), std::string::npos) << text;
 }
 
+TEST(ResultsTest, ShowsListsAsTables) {
+  v1::Report report;
+  auto& own = *report.mutable_convex_relu();
+  for (int i = 0; i < 2; ++i) {
+    v1::ConvexReluPathPoint& point = *own.add_path();
+    point.set_lambda(0.5 / (i + 1));
+    point.set_objective(2 - i);
+    if (i == 1) point.set_relative_gap(1e-7);
+    point.set_iterations(10 * i);
+    point.set_seconds(1.5);
+    point.set_active_neurons(3);
+    (*point.mutable_train_metrics())["rmse"] = 1;
+  }
+  for (int i = 0; i < 45; ++i) {
+    v1::ConvexReluDescent& descent = *own.add_comparison();
+    descent.set_optimizer(v1::ConvexReluComparison::OPTIMIZER_ADAM);
+    descent.set_step_size(0.1);
+    descent.set_seed(i);
+  }
+  const std::string text = ReportText(report, Terminal());
+  const size_t at = text.find("\npath\n");
+  ASSERT_NE(at, std::string::npos) << text;
+  EXPECT_EQ(text.substr(at, text.find("\ncomparison\n") - at),
+            "\npath\n"
+            "lambda  objective  relative gap  iterations  seconds  active neurons  cv error  cv "
+            "standard error\n"
+            "   0.5          2                         0      1.5               3               "
+            "              \n"
+            "  0.25          1         1e-07          10      1.5               3               "
+            "              \n")
+      << text;
+  EXPECT_NE(text.find("adam"), std::string::npos);
+  EXPECT_NE(text.find("… and 5 lines more"), std::string::npos);
+}
+
 TEST(ResultsTest, WorksForAReportWithoutAnAlgorithm) {
   v1::Report report;
   report.set_wall_seconds(2);
