@@ -22,9 +22,9 @@ namespace trainyard::cli {
 namespace {
 
 const std::vector<std::string>& Methods() {
-  static const auto* const methods = new std::vector<std::string>{
+  static const auto* const kMethods = new std::vector<std::string>{
       "shap", "interventional", "impurity", "permutation", "dependence"};
-  return *methods;
+  return *kMethods;
 }
 
 struct ExplainOptions {

@@ -56,8 +56,9 @@ std::string ExplanationData::ShapHeader(bool interactions) const {
 std::string ExplanationData::AddShap(const v1::ShapBlock& block) {
   const int features = info_.features_size();
   const int outputs = info_.outputs_size();
+  const int width = features * outputs;
   const bool interactions = block.interactions_size() > 0;
-  sums_.resize(static_cast<size_t>(features) * static_cast<size_t>(outputs));
+  sums_.resize(static_cast<size_t>(width));
   const int64_t stride =
       std::max<int64_t>(1, info_.row_count() / static_cast<int64_t>(kMaxChartRows));
   std::string csv = header_given_ ? "" : ShapHeader(interactions);
@@ -71,13 +72,14 @@ std::string ExplanationData::AddShap(const v1::ShapBlock& block) {
       const auto from = block.feature_values().begin() + row * features;
       kept_features_.insert(kept_features_.end(), from, from + features);
       const auto values = block.values().begin() + at;
-      kept_values_.insert(kept_values_.end(), values, values + outputs * features);
+      kept_values_.insert(kept_values_.end(), values, values + width);
     }
+    auto sum = sums_.begin();
     for (int k = 0; k < outputs; ++k) {
       const std::string start = absl::StrCat(number, ",", Field(info_.outputs(k)));
       if (!interactions) absl::StrAppend(&csv, start, ",", Number(info_.base_values(k)));
       for (int j = 0; j < features; ++j, ++at) {
-        sums_[static_cast<size_t>(k * features + j)] += std::abs(block.values(at));
+        *sum++ += std::abs(block.values(at));
         if (!interactions) {
           absl::StrAppend(&csv, ",", Number(block.values(at)));
           continue;

@@ -103,6 +103,7 @@ std::string DependenceText(const ExplanationData& data, const Terminal& terminal
   if (!text.empty()) return text;
   constexpr size_t kMaxPoints = 50;
   std::vector<TextColumn> columns;
+  columns.reserve(static_cast<size_t>(block.axes_size() + outputs));
   for (const v1::DependenceAxis& axis : block.axes()) {
     columns.push_back({Printable(axis.feature()), axis.levels_size() == 0});
   }
@@ -111,6 +112,7 @@ std::string DependenceText(const ExplanationData& data, const Terminal& terminal
   const size_t points = data.PointCount();
   for (size_t point = 0; point < std::min(points, kMaxPoints); ++point) {
     std::vector<std::string> cells;
+    cells.reserve(static_cast<size_t>(block.axes_size() + outputs));
     for (int axis = 0; axis < block.axes_size(); ++axis) {
       cells.push_back(Printable(data.PointText(point, axis)));
     }
@@ -175,12 +177,13 @@ ShapChart MakeShapChart(const ExplanationData& data, const std::string& model, i
   chart.features.assign(info.features().begin(), info.features().end());
   chart.categorical.assign(info.categorical().begin(), info.categorical().end());
   const int features = info.features_size();
-  chart.mean_absolute = Part(data.MeanAbsolute(), output * features, features);
+  const int first = output * features;
+  chart.mean_absolute = Part(data.MeanAbsolute(), first, features);
   chart.feature_values = data.kept_features();
   const int width = features * info.outputs_size();
   const std::vector<double>& kept = data.kept_values();
   for (size_t i = 0; width > 0 && i < kept.size(); i += static_cast<size_t>(width)) {
-    const auto from = kept.begin() + static_cast<ptrdiff_t>(i) + output * features;
+    const auto from = kept.begin() + static_cast<ptrdiff_t>(i) + first;
     chart.values.insert(chart.values.end(), from, from + features);
   }
   return chart;
@@ -251,6 +254,7 @@ std::string ExplanationSvg(const ExplanationData& data, const std::string& model
          {block.deviations().begin(), block.deviations().end()}});
   }
   std::vector<ShapChart> charts;
+  charts.reserve(static_cast<size_t>(info.outputs_size()));
   for (int output = 0; output < info.outputs_size(); ++output) {
     charts.push_back(MakeShapChart(data, model, output));
   }

@@ -93,7 +93,7 @@ std::string ProgressText(const std::string& job, v1::Job::State state, const v1:
   return Fit(text, terminal.width == Terminal::kUnlimited ? terminal.width : terminal.width - 1);
 }
 
-FollowView::FollowView(std::string job, Terminal terminal,
+FollowView::FollowView(const std::string& job, Terminal terminal,
                        std::function<void(const std::string&)> write)
     : job_(Printable(job)), terminal_(terminal), write_(std::move(write)) {}
 

@@ -20,7 +20,8 @@ namespace trainyard::cli {
 class FollowView {
  public:
   // `write` prints text as it is.
-  FollowView(std::string job, Terminal terminal, std::function<void(const std::string&)> write);
+  FollowView(const std::string& job, Terminal terminal,
+             std::function<void(const std::string&)> write);
 
   void OnEvent(const v1::JobEvent& event, absl::Time now);
   // Says something beside the events, such as that the connection was lost.

@@ -47,7 +47,7 @@ absl::StatusOr<int> Show(Context& context, const std::string& id) {
   CLIENT_ASSIGN_OR_RETURN(Client * client, context.Connect());
   CLIENT_ASSIGN_OR_RETURN(const v1::Model model, client->GetModel(name));
   context.Print(model, [&] {
-    const std::string text = ModelText(model, context.out);
+    std::string text = ModelText(model, context.out);
     if (!model.has_report()) return text;
     return absl::StrCat(text, "\n", ReportText(model.report(), context.out));
   });

@@ -17,7 +17,7 @@ class Canvas {
 
   void Dot(int x, int y) {
     constexpr unsigned char kBits[4][2] = {{0x01, 0x08}, {0x02, 0x10}, {0x04, 0x20}, {0x40, 0x80}};
-    cells_[static_cast<size_t>(y / 4 * columns_ + x / 2)] |= kBits[y % 4][x % 2];
+    cells_[CellAt(x / 2, y / 4)] |= kBits[y % 4][x % 2];
   }
 
   void Line(int x0, int y0, int x1, int y1) {
@@ -32,7 +32,7 @@ class Canvas {
   std::string Row(int line) const {
     std::string row;
     for (int c = 0; c < columns_; ++c) {
-      const unsigned char bits = cells_[static_cast<size_t>(line * columns_ + c)];
+      const unsigned char bits = cells_[CellAt(c, line)];
       if (bits == 0) {
         row += ' ';
         continue;
@@ -45,6 +45,10 @@ class Canvas {
   }
 
  private:
+  size_t CellAt(int column, int line) const {
+    return static_cast<size_t>(line) * static_cast<size_t>(columns_) + static_cast<size_t>(column);
+  }
+
   int columns_;
   std::vector<unsigned char> cells_;
 };

@@ -160,7 +160,7 @@ std::string PreviewText(const v1::PreviewDatasetResponse& preview, const Termina
 }
 
 std::string StateText(v1::Job::State state, const Terminal& terminal) {
-  const std::string text = absl::AsciiStrToUpper(EnumText(state));
+  std::string text = absl::AsciiStrToUpper(EnumText(state));
   switch (state) {
     case v1::Job::STATE_SUCCEEDED:
       return terminal.Paint(text, Colour::kGreen);

@@ -12,7 +12,8 @@ namespace trainyard::cli {
 
 // Tables: the metrics on training, validation and test rows side by side; then, of the algorithm's
 // own report, all maps of numbers side by side (`metrics_plain` beside `metrics_shrunk`), those in
-// maps (`cart_metrics` by set of rows), its single values, the first lines of its longer texts; at last time and memory.
+// maps (`cart_metrics` by set of rows), its single values, the first lines of its longer texts; at
+// last time and memory.
 std::string ReportText(const v1::Report& report, const Terminal& terminal);
 
 // A small plot of the most telling curve: of `curves`, the metrics of a job by name, or else of the

@@ -48,6 +48,7 @@ const FieldDescriptor* AlgorithmField(const std::string& name) {
 
 absl::Status CheckNames(const Descriptor& message, const Keys& keys) {
   std::vector<std::string> names;
+  names.reserve(static_cast<size_t>(message.field_count()));
   for (int i = 0; i < message.field_count(); ++i) names.push_back(message.field(i)->name());
   for (const DocumentKey& key : keys) {
     const FieldDescriptor* field = FindField(message, key.name);

@@ -103,8 +103,9 @@ absl::Status StoreMessage(const Slot& slot, std::string_view text) {
   const auto* reflection = slot.message.GetReflection();
   Message* target = slot.add ? reflection->AddMessage(&slot.message, &slot.field)
                              : reflection->MutableMessage(&slot.message, &slot.field);
-  if (auto* duration = dynamic_cast<google::protobuf::Duration*>(target)) {
-    CLIENT_ASSIGN_OR_RETURN(*duration, ParseDuration(text));
+  if (target->GetDescriptor() == google::protobuf::Duration::descriptor()) {
+    CLIENT_ASSIGN_OR_RETURN(const google::protobuf::Duration duration, ParseDuration(text));
+    target->CopyFrom(duration);
     return absl::OkStatus();
   }
   const std::unique_ptr<Message> parsed(target->New());
@@ -225,13 +226,13 @@ absl::Status Change(Message& root, std::string_view path, std::string_view text,
 }  // namespace
 
 absl::Status SetField(Message& message, std::string_view path, std::string_view text) {
-  const absl::Status status = Change(message, path, text, false);
+  absl::Status status = Change(message, path, text, false);
   if (status.ok()) return status;
   return absl::InvalidArgumentError(absl::StrCat(Printable(path), ": ", status.message()));
 }
 
 absl::Status AddToField(Message& message, std::string_view path, std::string_view text) {
-  const absl::Status status = Change(message, path, text, true);
+  absl::Status status = Change(message, path, text, true);
   if (status.ok()) return status;
   return absl::InvalidArgumentError(absl::StrCat(Printable(path), ": ", status.message()));
 }

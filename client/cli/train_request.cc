@@ -138,6 +138,7 @@ absl::StatusOr<v1::CreateJobRequest> MakeTrainRequest(const Context& context,
 std::vector<std::string> AlgorithmNames() {
   std::vector<std::string> names;
   const auto* oneof = v1::TrainingSpec::descriptor()->FindOneofByName("spec");
+  names.reserve(static_cast<size_t>(oneof->field_count()));
   for (int i = 0; i < oneof->field_count(); ++i) names.push_back(oneof->field(i)->name());
   return names;
 }

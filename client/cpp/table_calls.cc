@@ -65,7 +65,7 @@ absl::Status CallWithTable(Models& models, OpenCall<Request, Response> open, con
   while (received.ok() && stream->Read(&answer)) received = output(answer);
   if (!received.ok()) context.TryCancel();
   sender.join();
-  const absl::Status ended = FromGrpc(stream->Finish());
+  absl::Status ended = FromGrpc(stream->Finish());
   CLIENT_RETURN_IF_ERROR(sent);
   CLIENT_RETURN_IF_ERROR(received);
   return ended;

@@ -1,5 +1,6 @@
 #include "core/algorithms/registry.h"
 
+#include "core/algorithms/convex_relu/convex_relu.h"
 #include "core/algorithms/diagnostic/diagnostic.h"
 #include "core/algorithms/hierarchical_shrinkage/hierarchical_shrinkage.h"
 #include "core/algorithms/quant_bnb/quant_bnb.h"
@@ -8,12 +9,13 @@ namespace trainyard {
 
 const std::vector<const Algorithm*>& AllAlgorithms() {
   // One line per algorithm, in alphabetical order.
-  static const auto* const algorithms = new std::vector<const Algorithm*>{
+  static const auto* const kAlgorithms = new std::vector<const Algorithm*>{
+      &ConvexReluAlgorithm(),
       &DiagnosticAlgorithm(),
       &HierarchicalShrinkageAlgorithm(),
       &QuantBnbAlgorithm(),
   };
-  return *algorithms;
+  return *kAlgorithms;
 }
 
 const Algorithm* FindAlgorithm(std::string_view name) {

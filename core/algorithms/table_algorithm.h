@@ -33,6 +33,7 @@ class TableAlgorithm : public Algorithm {
       return;
     }
     ResolveSpec(schema->second, own_path, own, violations);
+    CheckOtherTables(tables, own_path, own, violations);
   }
 
   int64_t EstimateMemory(const v1::TrainingSpec& spec, const TableSchemas& tables) const final {
@@ -54,7 +55,7 @@ class TableAlgorithm : public Algorithm {
     Violations violations;
     const TableColumns columns = ResolveSpec(table->second->schema(), name(), own, violations);
     TY_RETURN_IF_ERROR(violations.ToStatus());
-    return TrainOnTable(own, columns, table->second, context);
+    return TrainOnTable(own, columns, table->second, tables, context);
   }
 
  protected:
@@ -62,11 +63,15 @@ class TableAlgorithm : public Algorithm {
   // complete when no violation was added.
   virtual TableColumns ResolveSpec(const v1::TableSchema& schema, std::string_view path, Spec& spec,
                                    Violations& violations) const = 0;
+  // Adds violations for what a resolved spec says of tables beside the input's.
+  virtual void CheckOtherTables(const TableSchemas& /*tables*/, std::string_view /*path*/,
+                                const Spec& /*spec*/, Violations& /*violations*/) const {}
   // Algorithm::EstimateMemory, likewise.
   virtual int64_t EstimateSpecMemory(const Spec& spec, const v1::TableSchema& schema) const = 0;
-  // Algorithm::Train by a resolved spec on the columns found for it.
+  // Algorithm::Train by a resolved spec on the columns found for it; `tables` has all tables.
   virtual absl::StatusOr<TrainingResult> TrainOnTable(const Spec& spec, const TableColumns& columns,
                                                       std::shared_ptr<const Table> table,
+                                                      const Tables& tables,
                                                       TrainingContext& context) const = 0;
 
  private:

@@ -123,6 +123,7 @@ absl::StatusOr<Targets> ReadTargets(const TreeExplanationJob& job) {
     if (row_weight == 0) continue;
     if (class_of.empty()) {
       std::vector<double> values;
+      values.reserve(columns.size());
       for (const int column : columns) values.push_back(table.numbers(column)[r]);
       if (std::any_of(values.begin(), values.end(), [](double v) { return !std::isfinite(v); })) {
         continue;

@@ -25,6 +25,10 @@ struct DenseEncoderOptions {
   int max_levels = 1000;
 };
 
+// Most numbers that an encoding of these columns of a table can have, by its schema.
+int64_t LargestDenseWidth(const v1::TableSchema& schema, std::span<const int> columns,
+                          const DenseEncoderOptions& options);
+
 // The columns of one table in the order of an encoding. They point into the table, which must
 // outlive them.
 struct DenseColumns {

@@ -156,6 +156,20 @@ absl::Status LearnLevels(int index, Learning& learning) {
 
 }  // namespace
 
+int64_t LargestDenseWidth(const v1::TableSchema& schema, std::span<const int> columns,
+                          const DenseEncoderOptions& options) {
+  int64_t width = 0;
+  for (const int index : columns) {
+    const v1::ColumnSchema& column = schema.columns(index);
+    if (column.type() == v1::COLUMN_TYPE_CATEGORICAL) {
+      width += std::min<int64_t>(column.distinct_count(), options.max_levels);
+    } else {
+      width += options.missing_indicators && column.missing_count() > 0 ? 2 : 1;
+    }
+  }
+  return width;
+}
+
 absl::StatusOr<DenseEncoder> DenseEncoder::Learn(const Table& table, std::span<const int> columns,
                                                  std::span<const int64_t> rows,
                                                  std::span<const double> weights,

@@ -26,10 +26,11 @@ absl::Status DealRows(const std::vector<int32_t>& strata, size_t folds, uint64_t
     by_stratum[StratumOf(strata, row)].push_back(row);
   }));
   size_t turn = 0;
-  for (auto& [stratum, rows] : by_stratum) {
-    Rng rng = StreamOf(seed, stratum);
+  for (auto& entry : by_stratum) {
+    std::vector<size_t>& rows = entry.second;
+    Rng rng = StreamOf(seed, entry.first);
     TY_RETURN_IF_ERROR(ShuffleRows(std::span<size_t>(rows), rng, check));
-    TY_RETURN_IF_ERROR(ForEachRow(rows.size(), check, [&](size_t i) {
+    TY_RETURN_IF_ERROR(ForEachRow(rows.size(), check, [&, &rows = rows](size_t i) {
       assigned[rows[i]] = static_cast<int32_t>(turn++ % folds);
     }));
   }
@@ -50,13 +51,14 @@ absl::Status DealGroups(const std::vector<int32_t>& strata, const std::vector<in
     by_stratum[StratumOf(strata, group.front())].push_back(std::move(group));
   }
   std::vector<size_t> sizes(folds);
-  for (auto& [stratum, members] : by_stratum) {
-    Rng rng = StreamOf(seed, stratum);
+  for (auto& entry : by_stratum) {
+    std::vector<Group>& members = entry.second;
+    Rng rng = StreamOf(seed, entry.first);
     TY_RETURN_IF_ERROR(ShuffleRows(std::span<Group>(members), rng, check));
     TY_RETURN_IF_ERROR(SortRows(
         std::span<Group>(members),
         [](const Group& a, const Group& b) { return a.size() > b.size(); }, check));
-    TY_RETURN_IF_ERROR(ForEachRow(members.size(), check, [&](size_t i) {
+    TY_RETURN_IF_ERROR(ForEachRow(members.size(), check, [&, &members = members](size_t i) {
       const auto smallest = std::min_element(sizes.begin(), sizes.end());
       *smallest += members[i].size();
       for (const size_t row : members[i]) {

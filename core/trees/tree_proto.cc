@@ -107,14 +107,15 @@ absl::Status CheckLists(const v1::TreeModel& model, int64_t tree_count) {
 
 // Empty, or one finite cost >= 0 per pair of classes, 0 for the right one.
 absl::Status CheckCosts(const v1::TreeModel& model) {
-  if (model.costs_size() == 0) return absl::OkStatus();
+  const int costs = model.costs_size();
+  if (costs == 0) return absl::OkStatus();
   const int64_t classes =
       model.output() == v1::TreeModel::OUTPUT_PROBABILITIES ? model.classes_size() : 0;
-  if (model.costs_size() != classes * classes) {
-    return absl::DataLossError(absl::StrCat("a tree model with ", classes, " classes has ",
-                                            model.costs_size(), " costs"));
+  if (classes == 0 || costs != classes * classes) {
+    return absl::DataLossError(
+        absl::StrCat("a tree model with ", classes, " classes has ", costs, " costs"));
   }
-  for (int i = 0; i < model.costs_size(); ++i) {
+  for (int i = 0; i < costs; ++i) {
     const double cost = model.costs(i);
     const bool right = i / classes == i % classes;
     if (std::isfinite(cost) && (right ? cost == 0 : cost >= 0)) continue;

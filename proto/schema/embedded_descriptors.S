@@ -1,9 +1,9 @@
 // The FileDescriptorSet of the whole API with source information (comments).
     .section .rodata
-    .global trainyard_descriptor_set_begin
-    .global trainyard_descriptor_set_end
-trainyard_descriptor_set_begin:
+    .global kTrainyardDescriptorSetBegin
+    .global kTrainyardDescriptorSetEnd
+kTrainyardDescriptorSetBegin:
     .incbin DESCRIPTOR_SET
-trainyard_descriptor_set_end:
+kTrainyardDescriptorSetEnd:
     .byte 0
     .section .note.GNU-stack,"",@progbits

@@ -5,8 +5,8 @@
 #include "absl/strings/str_split.h"
 #include "trainyard/v1/field_rules.pb.h"
 
-extern "C" const char trainyard_descriptor_set_begin[];
-extern "C" const char trainyard_descriptor_set_end[];
+extern "C" const char kTrainyardDescriptorSetBegin[];
+extern "C" const char kTrainyardDescriptorSetEnd[];
 
 namespace trainyard {
 namespace {
@@ -99,8 +99,8 @@ void DescribeInto(const Descriptor& message, const std::string& prefix, int dept
 const google::protobuf::FileDescriptorSet& ApiDescriptors() {
   static const auto* const kSet = [] {
     auto* set = new google::protobuf::FileDescriptorSet();
-    const auto size = trainyard_descriptor_set_end - trainyard_descriptor_set_begin;
-    set->ParseFromArray(trainyard_descriptor_set_begin, static_cast<int>(size));
+    const auto size = kTrainyardDescriptorSetEnd - kTrainyardDescriptorSetBegin;
+    set->ParseFromArray(kTrainyardDescriptorSetBegin, static_cast<int>(size));
     return set;
   }();
   return *kSet;

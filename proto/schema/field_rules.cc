@@ -3,6 +3,7 @@
 #include <cmath>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -234,7 +235,7 @@ void FillDefault(Message& message, const FieldDescriptor& field) {
   }
   if (message.GetReflection()->FieldSize(message, &field) > 0) return;
   for (const absl::string_view element : absl::StrSplit(text, ',')) {
-    SetFromText(message, field, std::string(element));
+    SetFromText(message, field, std::string(absl::StripAsciiWhitespace(element)));
   }
 }
 

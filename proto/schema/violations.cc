@@ -72,7 +72,8 @@ void Violations::Add(std::string_view field, std::string_view description) {
 absl::Status Violations::ToStatus() const {
   if (empty()) return absl::OkStatus();
   std::string message;
-  for (int i = 0; i < std::min<int>(kMaxInMessage, kept_.size()); ++i) {
+  const int shown = std::min(kMaxInMessage, static_cast<int>(kept_.size()));
+  for (int i = 0; i < shown; ++i) {
     absl::StrAppend(&message, i == 0 ? "" : "; ", kept_[i].field, ": ", kept_[i].description);
   }
   if (count_ > kMaxInMessage) {

@@ -11,7 +11,9 @@
 namespace trainyard {
 namespace {
 
-// Rows [begin, begin + count) of another table.
+// Rows [begin, begin + count) of another table. Its schema is the whole table's but for the numbers
+// of rows and of missing values: a column has no values here only where the whole table has none,
+// so that every block is read by the same types.
 class RowBlock final : public Table {
  public:
   RowBlock(std::shared_ptr<const Table> table, int64_t begin, int64_t count)
@@ -19,7 +21,12 @@ class RowBlock final : public Table {
         begin_(static_cast<size_t>(begin)),
         count_(static_cast<size_t>(count)),
         schema_(table_->schema()) {
+    const int64_t rows = schema_.row_count();
     schema_.set_row_count(count);
+    for (v1::ColumnSchema& column : *schema_.mutable_columns()) {
+      const int64_t missing = column.missing_count();
+      column.set_missing_count(missing >= rows ? count : std::min(missing, count - 1));
+    }
   }
 
   const v1::TableSchema& schema() const override { return schema_; }

@@ -10,7 +10,7 @@
 namespace trainyard {
 namespace {
 
-constexpr size_t kMaxLogBytes = 16 * 1024;
+constexpr size_t kMaxLogBytes = size_t{16} * 1024;
 
 // At most kMaxLogBytes of valid UTF-8, not cut within a character.
 std::string CutLogText(std::string_view text) {

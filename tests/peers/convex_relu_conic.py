@@ -11,6 +11,8 @@ import convex_relu_bounds as bounds
 TIGHT = (1e-13, 1.0)
 ATTEMPTS = (TIGHT, (1e-13, 1e2), (1e-13, 1e4), (1e-11, 1.0), (1e-9, 1.0))
 
+ENOUGH = 1e-10  # a relative gap after which no more is attempted
+
 
 def _loss(problem, z):
     y, count = problem.y, problem.count
@@ -23,10 +25,9 @@ def _loss(problem, z):
 
 def _layer(problem, blocks):
     """z of weights given as one P x d variable per output."""
-    patterns = problem.patterns.astype(float)
-    ones = np.ones(problem.x.shape[1])
-    # Row j of z^o is x_j . (D U^o)_j.
-    return cp.vstack([cp.multiply(patterns @ block, problem.x) @ ones for block in blocks]).T
+    patterns = problem.patterns
+    design = np.hstack([patterns[:, [i]] * problem.x for i in range(patterns.shape[1])])
+    return cp.vstack([design @ cp.vec(block, order="C") for block in blocks]).T
 
 
 def _minimise(problem, objective, constraints, attempt):
@@ -77,30 +78,37 @@ def solve_relu(problem, lam, attempt=TIGHT):
 
 
 class Optimum:
-    """The best value and the best lower bound of an optimum over several solves: an interior-point
-    solver may stall at tight tolerances. `gap` is relative to the value."""
+    """The best value and the best lower bound of an optimum over solves at several tolerances: at the
+    tightest an interior-point solver may stall. `gap` is relative to the value."""
 
     def __init__(self, value, bound):
         self.value, self.bound = value, bound
         self.gap = (value - bound) / value
 
     @staticmethod
-    def _best(pairs):
-        values, lower = zip(*pairs)
-        return Optimum(min(values), max(lower))
+    def _best(solved, attempts):
+        values, lower = [], []
+        for attempt in attempts:
+            value, bound = solved(attempt)
+            values.append(value)
+            lower.append(bound)
+            optimum = Optimum(min(values), max(lower))
+            if optimum.gap <= ENOUGH:
+                break
+        return optimum
 
     @staticmethod
     def gated(problem, lam, attempts=ATTEMPTS):
-        def pair(attempt):
+        def solved(attempt):
             u = solve_gated(problem, lam, attempt)
             return (bounds.gated_objective(problem, u, lam),
                     bounds.gated_bound(problem, bounds.predictions(problem, u), lam))
-        return Optimum._best([pair(attempt) for attempt in attempts])
+        return Optimum._best(solved, attempts)
 
     @staticmethod
     def relu(problem, lam, attempts=ATTEMPTS):
-        def pair(attempt):
+        def solved(attempt):
             v, w = solve_relu(problem, lam, attempt)
             return (bounds.relu_objective(problem, v, w, lam),
                     bounds.relu_bound(problem, bounds.predictions(problem, v - w), lam))
-        return Optimum._best([pair(attempt) for attempt in attempts])
+        return Optimum._best(solved, attempts)

@@ -1,11 +1,10 @@
-"""Problems of convex two-layer ReLU networks: data, gates and the files that hold them.
+"""Problems of convex two-layer ReLU networks: data, gates and the text files that hold them.
 
 X is n x d with the bias as last column, Y is n x c, gates G is P x d (one gate a row). Patterns D are
 n x P, D = 1[X G^T > 0]. N is n c, of the softmax n.
 """
 
 import dataclasses
-import struct
 
 import numpy as np
 
@@ -112,28 +111,3 @@ def read_text(file):
     n, d, c, p, cases = (int(named(name)) for name in ("rows", "features", "outputs", "patterns", "cases"))
     problem = Problem(matrix("x", n, d), matrix("y", n, c), matrix("gates", p, d), loss)
     return problem, matrix("optima", cases, 5)
-
-
-MAGIC = b"CVXRELU1"
-
-
-def write_binary(file, problem):
-    """For the driver, little-endian: the magic "CVXRELU1"; int64 n, d, c, P, loss (its index in
-    LOSSES); then float64, row-major: X (n x d), Y (n x c), G (P x d)."""
-    n, d = problem.x.shape
-    with open(file, "wb") as out:
-        out.write(MAGIC)
-        out.write(struct.pack("<5q", n, d, problem.y.shape[1], len(problem.gates),
-                              LOSSES.index(problem.loss)))
-        for matrix in (problem.x, problem.y, problem.gates):
-            out.write(np.ascontiguousarray(matrix, dtype="<f8").tobytes())
-
-
-def read_binary(file):
-    with open(file, "rb") as source:
-        if source.read(len(MAGIC)) != MAGIC:
-            raise ValueError(f"{file} is no problem file")
-        n, d, c, p, loss = struct.unpack("<5q", source.read(40))
-        matrices = [np.frombuffer(source.read(8 * rows * columns), dtype="<f8").reshape(rows, columns)
-                    for rows, columns in ((n, d), (n, c), (p, d))]
-    return Problem(*matrices, LOSSES[loss])

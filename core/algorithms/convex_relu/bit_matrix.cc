@@ -2,18 +2,27 @@
 
 #include <algorithm>
 #include <bit>
+#include <functional>
 
 #include "core/algorithms/convex_relu/bit_transpose.h"
 
 namespace trainyard::convex_relu {
 namespace {
 
+// Calls `task` for each block of rows; other threads are woken for many words alone.
+void ForEachRowBlock(int64_t row_blocks, int64_t patterns, ThreadPool& pool,
+                     const std::function<void(int64_t, int)>& task) {
+  constexpr int64_t kSharedFrom = 16384;
+  if (row_blocks * patterns >= kSharedFrom) return pool.Run(row_blocks, task);
+  for (int64_t block = 0; block < row_blocks; ++block) task(block, 0);
+}
+
 // Row codes of `patterns` patterns from the words `word(row_block, pattern)`.
 template <typename Word>
 void FillRowCodes(int64_t row_blocks, int64_t patterns, ThreadPool& pool, uint64_t* row_codes,
                   const Word& word) {
   const int64_t blocks = BitBlocks(patterns);
-  pool.Run(row_blocks, [&](int64_t row_block, int) {
+  ForEachRowBlock(row_blocks, patterns, pool, [&](int64_t row_block, int) {
     uint64_t words[64];
     for (int64_t block = 0; block < blocks; ++block) {
       const int64_t count = std::min<int64_t>(64, patterns - 64 * block);
@@ -36,7 +45,7 @@ BitMatrix::BitMatrix(int64_t rows, int64_t patterns)
 BitMatrix::BitMatrix(int64_t rows, std::span<const uint64_t> columns, ThreadPool& pool)
     : BitMatrix(rows, rows == 0 ? 0 : static_cast<int64_t>(columns.size()) / BitBlocks(rows)) {
   const int64_t words = row_blocks();
-  pool.Run(words, [&](int64_t row_block, int) {
+  ForEachRowBlock(words, patterns_, pool, [&](int64_t row_block, int) {
     uint64_t* const codes = pattern_codes_.data() + row_block * patterns_;
     for (int64_t p = 0; p < patterns_; ++p) {
       codes[p] = columns[static_cast<size_t>(p * words + row_block)];
@@ -56,7 +65,7 @@ int64_t BitMatrix::ActiveRows(int64_t pattern) const {
 
 BitMatrix BitMatrix::Select(std::span<const int64_t> patterns, ThreadPool& pool) const {
   BitMatrix selected(rows_, static_cast<int64_t>(patterns.size()));
-  pool.Run(row_blocks(), [&](int64_t row_block, int) {
+  ForEachRowBlock(row_blocks(), selected.patterns_, pool, [&](int64_t row_block, int) {
     const uint64_t* const from = PatternCodes(row_block);
     uint64_t* const to = selected.pattern_codes_.data() + row_block * selected.patterns_;
     for (size_t i = 0; i < patterns.size(); ++i) to[i] = from[patterns[i]];

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <utility>
+
+#include "core/base/stopwatch.h"
 
 namespace trainyard::convex_relu {
 namespace {
@@ -18,8 +21,13 @@ constexpr int64_t kRoundsOfTotal = 64;
 // Rows of the last round after which the forward product takes its dots: what the first level cache
 // holds beside the tables.
 constexpr int64_t kRowsOfDots = 128;
-// Numbers that a product keeps for each output and group of tiles.
+// Results that a product keeps for all groups of tiles of an output.
 constexpr int64_t kPartialSize = 65536;
+// Words to look up, over all tiles, from which other threads are woken: some forty microseconds of
+// work.
+constexpr int64_t kSharedFrom = 16384;
+// What the tables of one round cost, in words to look up.
+constexpr int64_t kWordsOfTables = 100;
 
 TableSplit SplitFor(int64_t words) {
   return words < kWideFrom ? TableSplit::kNarrow : TableSplit::kWide;
@@ -29,7 +37,7 @@ int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Blocks to divide `size` into, of at most kMaxBlock and, where there are fewer tasks than threads
 // could share evenly, fewer, but not below `least`.
-int64_t BlockCount(int64_t size, int64_t least, int64_t tasks_without, int threads) {
+int64_t BlockCount(int64_t size, int64_t least, int64_t tasks_without, int64_t threads) {
   const int64_t wanted = threads == 1 ? 1 : DivideUp(4 * threads, tasks_without);
   return std::max(DivideUp(size, kMaxBlock), std::min(wanted, size / least));
 }
@@ -93,7 +101,7 @@ struct CpuPatternOperator<Real>::ForwardCall {
   const uint64_t* row_codes;  // [block of the support][row]
   int64_t row_stride;         // rows of a block of codes and of the partial results
   TableSplit split;
-  double* partial;  // [row of the groups][row], zero at first
+  double* partial;  // [row of the groups][row]
 };
 
 template <typename Real>
@@ -109,26 +117,37 @@ struct CpuPatternOperator<Real>::AdjointCall {
 };
 
 template <typename Real>
+class CpuPatternOperator<Real>::Timing {
+ public:
+  Timing(Shared& shared, double operations) : shared_(shared) {
+    shared_.work.operations += operations;
+  }
+  ~Timing() { shared_.work.seconds += watch_.Seconds(); }
+  Timing(const Timing&) = delete;
+  Timing& operator=(const Timing&) = delete;
+
+ private:
+  Shared& shared_;
+  const Stopwatch watch_;
+};
+
+template <typename Real>
 CpuPatternOperator<Real>::CpuPatternOperator(const PaddedMatrix<Real>& data, BitMatrix patterns,
                                              ThreadPool& pool, InstructionSet set)
-    : CpuPatternOperator(
-          std::make_shared<const DataPanels<Real>>(data), std::move(patterns), pool, set,
-          std::make_shared<std::vector<Scratch>>(static_cast<size_t>(pool.threads())),
-          std::make_shared<AlignedArray<double>>()) {}
+    : CpuPatternOperator(std::make_shared<const DataPanels<Real>>(data), std::move(patterns), pool,
+                         set, std::make_shared<Shared>(pool.threads())) {}
 
 template <typename Real>
 CpuPatternOperator<Real>::CpuPatternOperator(std::shared_ptr<const DataPanels<Real>> data,
                                              BitMatrix bits, ThreadPool& pool, InstructionSet set,
-                                             std::shared_ptr<std::vector<Scratch>> scratch,
-                                             std::shared_ptr<AlignedArray<double>> partial)
+                                             std::shared_ptr<Shared> shared)
     : data_(std::move(data)),
       bits_(std::move(bits)),
       pool_(pool),
       set_(set),
       functions_(SubsetSums<Real>(set)),
-      scratch_(std::move(scratch)),
-      partial_(std::move(partial)) {
-  for (Scratch& each : *scratch_) {
+      shared_(std::move(shared)) {
+  for (Scratch& each : shared_->scratch) {
     Reserve(each.vectors, 64 * kTileLanes<Real>);
     Reserve(each.tables, kMaxTableEntries * kTileLanes<Real>);
   }
@@ -137,21 +156,36 @@ CpuPatternOperator<Real>::CpuPatternOperator(std::shared_ptr<const DataPanels<Re
 template <typename Real>
 std::unique_ptr<PatternOperator<Real>> CpuPatternOperator<Real>::Select(
     std::span<const int64_t> patterns) const {
-  return std::unique_ptr<PatternOperator<Real>>(new CpuPatternOperator(
-      data_, bits_.Select(patterns, pool_), pool_, set_, scratch_, partial_));
+  return std::unique_ptr<PatternOperator<Real>>(
+      new CpuPatternOperator(data_, bits_.Select(patterns, pool_), pool_, set_, shared_));
+}
+
+template <typename Real>
+void CpuPatternOperator<Real>::ReserveScratch(int64_t words, bool totals) const {
+  for (Scratch& each : shared_->scratch) {
+    Reserve(each.sums, words * kTileLanes<Real>);
+    if (totals) Reserve(each.totals, words * kTileLanes<Real>);
+  }
+}
+
+template <typename Real>
+void CpuPatternOperator<Real>::Share(int64_t count, int64_t words,
+                                     const std::function<void(int64_t, int)>& task) const {
+  if (words >= kSharedFrom) return pool_.Run(count, task);
+  for (int64_t i = 0; i < count; ++i) task(i, 0);
 }
 
 template <typename Real>
 std::vector<int64_t> CpuPatternOperator<Real>::NonZeroPatterns(int outputs,
                                                                const Real* weights) const {
-  constexpr int64_t kPatternsOfTask = 256;
   const int64_t p = patterns();
   const int panels = data_->panels();
   std::vector<char> used(static_cast<size_t>(p));
-  pool_.Run(DivideUp(p, kPatternsOfTask), [&](int64_t task, int) {
-    for (int64_t i = task * kPatternsOfTask; i < std::min((task + 1) * kPatternsOfTask, p); ++i) {
+  const int64_t task_size = std::max<int64_t>(65536 / (int64_t{outputs} * stride()), 1);
+  pool_.Run(DivideUp(p, task_size), [&](int64_t task, int) {
+    for (int64_t i = task * task_size; i < std::min((task + 1) * task_size, p); ++i) {
       bool any = false;
-      for (int o = 0; o < outputs && !any; ++o) {
+      for (int64_t o = 0; o < outputs && !any; ++o) {
         const Real* const block = weights + (o * p + i) * stride();
         for (int panel = 0; panel < panels && !any; ++panel) {
           for (int k = 0; k < kPanelColumns; ++k) any |= block[panel * kPanelColumns + k] != 0;
@@ -171,6 +205,7 @@ template <typename Real>
 void CpuPatternOperator<Real>::Forward(int outputs, const Real* weights, Real* predictions) {
   const int64_t n = rows();
   std::vector<int64_t> support = NonZeroPatterns(outputs, weights);
+  const Timing timing(*shared_, OperationsOf(outputs, static_cast<int64_t>(support.size())));
   const bool all = 2 * static_cast<int64_t>(support.size()) > patterns();
   if (!all && support != support_.patterns) {
     support_.row_codes = bits_.SelectRowCodes(support, pool_);
@@ -186,16 +221,18 @@ void CpuPatternOperator<Real>::Forward(int outputs, const Real* weights, Real* p
                       bits_.row_blocks() * 64,
                       SplitFor(n),
                       nullptr};
-  call.partial = Reserve(*partial_, call.groups.rows() * call.row_stride);
+  call.partial = Reserve(shared_->partial, call.groups.rows() * call.row_stride);
 
   const int64_t groups = call.groups.count();
   const int64_t blocks = BlockCount(n, 512, groups, pool_.threads());
   // In multiples of eight, for the dots.
   const int64_t block_rows = DivideUp(DivideUp(n, blocks), 8) * 8;
-  pool_.Run(groups * DivideUp(n, block_rows), [&](int64_t index, int thread) {
+  ReserveScratch(block_rows, false);
+  const int64_t words = tiles.count() * BitBlocks(call.support_size) * (n + kWordsOfTables);
+  Share(groups * DivideUp(n, block_rows), words, [&](int64_t index, int thread) {
     const int64_t begin = index / groups * block_rows;
     const int64_t end = std::min(begin + block_rows, call.row_stride);
-    RunForwardTask(call, index % groups, begin, end, (*scratch_)[static_cast<size_t>(thread)]);
+    RunForwardTask(call, index % groups, begin, end, shared_->scratch[static_cast<size_t>(thread)]);
   });
   AddPartials(call, predictions);
 }
@@ -222,7 +259,7 @@ template <typename Real>
 void CpuPatternOperator<Real>::RunForwardTask(const ForwardCall& call, int64_t group, int64_t begin,
                                               int64_t end, Scratch& scratch) const {
   constexpr int kLanes = kTileLanes<Real>;
-  Real* const sums = Reserve(scratch.sums, (end - begin) * kLanes);
+  Real* const sums = scratch.sums.data();
   const int64_t rounds = BitBlocks(call.support_size);
   for (int64_t r = call.groups.first_row(group); r < call.groups.first_row(group + 1); ++r) {
     std::fill_n(call.partial + r * call.row_stride + begin, end - begin, 0.0);
@@ -230,6 +267,7 @@ void CpuPatternOperator<Real>::RunForwardTask(const ForwardCall& call, int64_t g
   for (int64_t tile = call.groups.begin(group); tile < call.groups.end(group); ++tile) {
     double* const dots = call.partial + call.groups.row(group, tile) * call.row_stride;
     for (int64_t round = 0; round < rounds; ++round) {
+      if (Stopped()) return;
       const int count = static_cast<int>(std::min<int64_t>(64, call.support_size - 64 * round));
       call.tiles.StageWeights(tile, call.weights, patterns(), call.support, 64 * round, count,
                               scratch.vectors.data());
@@ -251,6 +289,7 @@ void CpuPatternOperator<Real>::RunForwardTask(const ForwardCall& call, int64_t g
 template <typename Real>
 void CpuPatternOperator<Real>::Adjoint(int outputs, const Real* residuals, Real* gradient) {
   if (patterns() == 0) return;
+  const Timing timing(*shared_, OperationsOf(outputs, patterns()));
   const LaneTiles<Real> tiles(*data_, outputs);
   AdjointCall call = {tiles,     TileGroups<Real>(tiles, tiles.count()),
                       residuals, SplitFor(patterns()),
@@ -263,12 +302,13 @@ template <typename Real>
 void CpuPatternOperator<Real>::AdjointNorms(int outputs, const Real* residuals, double* norms) {
   const int64_t p = patterns();
   if (p == 0) return;
+  const Timing timing(*shared_, OperationsOf(outputs, p));
   const LaneTiles<Real> tiles(*data_, outputs);
   AdjointCall call = {tiles,     TileGroups<Real>(tiles, GroupCount(tiles, p)),
                       residuals, SplitFor(p),
                       nullptr,   nullptr,
                       1,         nullptr};
-  call.squares = Reserve(*partial_, call.groups.rows() * p);
+  call.squares = Reserve(shared_->partial, call.groups.rows() * p);
   std::fill_n(call.squares, call.groups.rows() * p, 0.0);
   RunAdjoint(call);
   std::fill_n(norms, outputs * p, 0.0);
@@ -293,13 +333,15 @@ void CpuPatternOperator<Real>::RunAdjoint(AdjointCall& call) {
   const int64_t blocks = BlockCount(p, 256, groups * call.parts, pool_.threads());
   const int64_t block_size = DivideUp(p, blocks);
   const int64_t tasks = groups * call.parts;
-  pool_.Run(tasks * DivideUp(p, block_size), [&](int64_t index, int thread) {
+  ReserveScratch(block_size, call.parts == 1);
+  const int64_t words = call.tiles.count() * bits_.row_blocks() * (p + kWordsOfTables);
+  Share(tasks * DivideUp(p, block_size), words, [&](int64_t index, int thread) {
     const int64_t begin = index / tasks * block_size;
     RunAdjointTask(call, index % tasks / call.parts, index % tasks % call.parts, begin,
-                   std::min(begin + block_size, p), (*scratch_)[static_cast<size_t>(thread)]);
+                   std::min(begin + block_size, p), shared_->scratch[static_cast<size_t>(thread)]);
   });
   if (call.parts == 1) return;
-  pool_.Run(groups, [&](int64_t group, int) {
+  Share(groups, words, [&](int64_t group, int) {
     const int64_t size = p * kTileLanes<Real>;
     for (int64_t tile = call.groups.begin(group); tile < call.groups.end(group); ++tile) {
       Real* const totals = call.part_totals + tile * call.parts * size;
@@ -314,14 +356,12 @@ void CpuPatternOperator<Real>::RunAdjoint(AdjointCall& call) {
 template <typename Real>
 void CpuPatternOperator<Real>::RunAdjointTask(const AdjointCall& call, int64_t group, int64_t part,
                                               int64_t begin, int64_t end, Scratch& scratch) const {
-  constexpr int kLanes = kTileLanes<Real>;
-  Reserve(scratch.sums, (end - begin) * kLanes);
   for (int64_t tile = call.groups.begin(group); tile < call.groups.end(group); ++tile) {
     if (call.parts > 1) {
       const int64_t at = (tile * call.parts + part) * patterns() + begin;
-      SumTile(call, tile, part, begin, end, scratch, call.part_totals + at * kLanes);
+      SumTile(call, tile, part, begin, end, scratch, call.part_totals + at * kTileLanes<Real>);
     } else {
-      Real* const totals = Reserve(scratch.totals, (end - begin) * kLanes);
+      Real* const totals = scratch.totals.data();
       SumTile(call, tile, part, begin, end, scratch, totals);
       Deliver(call, group, tile, begin, end, totals);
     }
@@ -338,6 +378,7 @@ void CpuPatternOperator<Real>::SumTile(const AdjointCall& call, int64_t tile, in
   const int64_t last = (part + 1) * bits_.row_blocks() / call.parts - 1;
   Real* const sums = scratch.sums.data();
   for (int64_t round = first; round <= last; ++round) {
+    if (Stopped()) return;
     const int count = static_cast<int>(std::min<int64_t>(64, rows() - 64 * round));
     call.tiles.StageRows(tile, call.residuals, 64 * round, count, scratch.vectors.data());
     functions_.build(call.split, scratch.vectors.data(), count, scratch.tables.data());

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -35,6 +36,8 @@ class CpuPatternOperator final : public PatternOperator<Real> {
   void Forward(int outputs, const Real* weights, Real* predictions) override;
   void Adjoint(int outputs, const Real* residuals, Real* gradient) override;
   void AdjointNorms(int outputs, const Real* residuals, double* norms) override;
+  void StopWhen(std::function<bool()> stopped) override { shared_->stopped = std::move(stopped); }
+  ProductWork work() const override { return shared_->work; }
   std::unique_ptr<PatternOperator<Real>> Select(std::span<const int64_t> patterns) const override;
 
  private:
@@ -50,13 +53,31 @@ class CpuPatternOperator final : public PatternOperator<Real> {
     std::vector<int64_t> patterns;
     AlignedArray<uint64_t> row_codes;
   };
+  // What an operator has in common with its selections.
+  struct Shared {
+    explicit Shared(int threads) : scratch(static_cast<size_t>(threads)) {}
+
+    std::vector<Scratch> scratch;   // by thread
+    AlignedArray<double> partial;   // what the groups of tiles add up to
+    std::function<bool()> stopped;  // empty: never
+    ProductWork work;
+  };
+  // Adds the time of a product to the work.
+  class Timing;
   struct ForwardCall;
   struct AdjointCall;
 
   CpuPatternOperator(std::shared_ptr<const DataPanels<Real>> data, BitMatrix bits, ThreadPool& pool,
-                     InstructionSet set, std::shared_ptr<std::vector<Scratch>> scratch,
-                     std::shared_ptr<AlignedArray<double>> partial);
+                     InstructionSet set, std::shared_ptr<Shared> shared);
 
+  // Memory for the sums of blocks of words, before threads that must not run out of it.
+  void ReserveScratch(int64_t words, bool totals) const;
+  // Runs tasks, on this thread alone where they look up few words in all.
+  void Share(int64_t count, int64_t words, const std::function<void(int64_t, int)>& task) const;
+  double OperationsOf(int outputs, int64_t patterns) const {
+    return 2.0 * static_cast<double>(rows()) * static_cast<double>(patterns) * features() * outputs;
+  }
+  bool Stopped() const { return shared_->stopped && shared_->stopped(); }
   std::vector<int64_t> NonZeroPatterns(int outputs, const Real* weights) const;
   // The tile sums of one group of tiles for rows [begin, end), dotted with the rows.
   void RunForwardTask(const ForwardCall& call, int64_t group, int64_t begin, int64_t end,
@@ -75,9 +96,7 @@ class CpuPatternOperator final : public PatternOperator<Real> {
   ThreadPool& pool_;
   InstructionSet set_;
   const SubsetSumFunctions<Real>& functions_;
-  // Shared with selections: by thread, and what the groups of tiles add up to.
-  std::shared_ptr<std::vector<Scratch>> scratch_;
-  std::shared_ptr<AlignedArray<double>> partial_;
+  std::shared_ptr<Shared> shared_;
   Support support_;
 };
 

@@ -144,13 +144,19 @@ absl::StatusOr<FitResult> Fit::Solve(double lambda, double time_seconds, const F
   }
   result_.seconds = seconds_before + watch.Seconds();
   next_part_ = 0;
+  result_.blocks = CurrentBlocks();
+  for (const Part& part : parts_) part.solver->Restart();
+  return std::exchange(result_, FitResult());
+}
+
+std::vector<FitBlock> Fit::CurrentBlocks() const {
+  std::vector<FitBlock> blocks;
   int output = 0;
   for (const Part& part : parts_) {
-    part.solver->Collect(output, result_.blocks);
+    part.solver->Collect(output, blocks);
     output += part.outputs;
-    part.solver->Restart();
   }
-  return std::exchange(result_, FitResult());
+  return blocks;
 }
 
 void Fit::Add(int part, SolveEnd end) {

@@ -68,6 +68,9 @@ class Fit {
   // time is up ends the fit with kTime: later parts keep what they had.
   absl::StatusOr<FitResult> Solve(double lambda, double time_seconds, const FitHooks& hooks);
 
+  // Weights at the moment, of a Solve under way too (when its checkpoint hook is called).
+  std::vector<FitBlock> CurrentBlocks() const;
+
   // All that a Solve of the same lambda needs to go on; Load takes it for parts of the same kind.
   void Save(ByteWriter& writer) const;
   void Load(ByteReader& reader);

@@ -102,7 +102,8 @@ class ConvolutionalSource : public GateSource {
   void Sample(int64_t index, std::span<double> gate) const override {
     Rng rng = StreamOf(sampling_, index);
     const auto place = [&](int size) {
-      return static_cast<int>(rng.UniformInt(static_cast<uint64_t>(size - kernel_ + 1)));
+      return static_cast<int>(
+          rng.UniformInt(static_cast<uint64_t>(size) - static_cast<uint64_t>(kernel_) + 1));
     };
     const int top = place(image_.height);
     const int left = place(image_.width);

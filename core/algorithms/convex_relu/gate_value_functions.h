@@ -47,21 +47,21 @@ inline constexpr int kRegisters = kGateGroup / kWidth;
 template <int kRows>
 void Pass(const GateGroup& gates, const double* rows, int64_t stride, double* values) {
   Doubles sums[kRows][kRegisters];
-  for (int r = 0; r < kRows; ++r) {
+  for (int64_t r = 0; r < kRows; ++r) {
     for (int i = 0; i < kRegisters; ++i) sums[r][i] = Doubles::Of(0);
   }
-  for (int k = 0; k < gates.count; ++k) {
+  for (int64_t k = 0; k < gates.count; ++k) {
     Doubles gate[kRegisters];
     for (int i = 0; i < kRegisters; ++i) {
       gate[i] = Doubles::Load(gates.coordinates + k * kGateGroup + i * kWidth);
     }
     const double* const x = rows + gates.columns[k];
-    for (int r = 0; r < kRows; ++r) {
+    for (int64_t r = 0; r < kRows; ++r) {
       const Doubles value = Doubles::Of(x[r * stride]);
       for (int i = 0; i < kRegisters; ++i) sums[r][i].AddProduct(value, gate[i]);
     }
   }
-  for (int r = 0; r < kRows; ++r) {
+  for (int64_t r = 0; r < kRows; ++r) {
     for (int i = 0; i < kRegisters; ++i) sums[r][i].Store(values + r * kGateGroup + i * kWidth);
   }
 }

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -19,8 +20,9 @@ class GatedPartBase : public PartSolver {
 
   absl::StatusOr<std::optional<double>> LargestLambda(
       const std::function<absl::Status()>& check) override {
-    if (check) TY_RETURN_IF_ERROR(check());
-    return LargestPenalty(products_, loss_, options_.regularizer);
+    const std::optional<double> largest = LargestPenalty(products_, loss_, options_.regularizer);
+    if (check) TY_RETURN_IF_ERROR(check());  // products may have been stopped
+    return largest;
   }
 
   absl::StatusOr<SolveEnd> Solve(double lambda, double time_seconds,
@@ -42,23 +44,33 @@ class GatedPartBase : public PartSolver {
   const PartProgress& progress() const override { return progress_; }
 
   void Collect(int first_output, std::vector<FitBlock>& blocks) const override {
+    if (const std::vector<Real>* dense = Dense()) {
+      for (int64_t b = 0; b < loss_.outputs() * products_.patterns(); ++b) {
+        AddBlock(first_output + static_cast<int>(b / products_.patterns()),
+                 b % products_.patterns(), dense->data() + b * products_.stride(), blocks);
+      }
+      return;
+    }
     const int64_t patterns = static_cast<int64_t>(state_.patterns.size());
     for (int o = 0; o < loss_.outputs(); ++o) {
       for (int64_t k = 0; k < patterns; ++k) {
-        const Real* from = state_.weights.data() + (o * patterns + k) * products_.stride();
-        FitBlock block{first_output + o,
-                       state_.patterns[static_cast<size_t>(k)],
-                       1,
-                       {from, from + products_.features()}};
-        bool used = false;
-        for (const double weight : block.weights) used = used || weight != 0;
-        if (used) blocks.push_back(std::move(block));
+        AddBlock(first_output + o, state_.patterns[static_cast<size_t>(k)],
+                 state_.weights.data() + (o * patterns + k) * products_.stride(), blocks);
       }
     }
   }
 
  protected:
   virtual absl::StatusOr<SolveEnd> Run(const GatedHooks& hooks) = 0;
+  // Weights of all patterns of a solve under way, where those are what it works with.
+  virtual const std::vector<Real>* Dense() const = 0;
+
+  void AddBlock(int output, int64_t pattern, const Real* weights,
+                std::vector<FitBlock>& blocks) const {
+    const Real* end = weights + products_.features();
+    if (std::all_of(weights, end, [](Real weight) { return weight == 0; })) return;
+    blocks.push_back({output, pattern, 1, {weights, end}});
+  }
 
   void UpdateProgress() {
     progress_.solve = state_.progress;
@@ -88,6 +100,9 @@ class GatedPart final : public GatedPartBase<Real> {
   absl::StatusOr<SolveEnd> Run(const GatedHooks& hooks) override {
     return SolveGated(this->products_, this->loss_, this->options_, this->state_, hooks);
   }
+  const std::vector<Real>* Dense() const override {
+    return this->state_.iteration.x.empty() ? nullptr : &this->state_.iteration.x;
+  }
 };
 
 template <typename Real>
@@ -115,6 +130,7 @@ class LeastSquaresPart final : public GatedPartBase<Real> {
     return SolveLeastSquares(this->products_, this->loss_, this->options_, lsmr_, this->state_,
                              hooks);
   }
+  const std::vector<Real>* Dense() const override { return lsmr_.x.empty() ? nullptr : &lsmr_.x; }
 
  private:
   LsmrState<Real> lsmr_;

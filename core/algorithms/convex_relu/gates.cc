@@ -56,7 +56,8 @@ class DistinctColumns {
   absl::flat_hash_set<int64_t, Hash, Equal> indices_;
 };
 
-// Up to kBatch gates and their patterns.
+// Up to kBatch gates and their patterns. Takes its memory at first: threads of the pool must not
+// run out of it.
 class GateBatch {
  public:
   GateBatch(const PaddedMatrix<double>& data, const GateOptions& options, ThreadPool& pool)
@@ -66,7 +67,12 @@ class GateBatch {
         gates_(kBatch, data.columns()),
         values_(kGroupsOfBatch * data.rows() * kGateGroup),
         columns_(kBatch * BitBlocks(data.rows())) {
+    if (options.active_proportion.has_value()) {
+      sorted_.assign(static_cast<size_t>(pool.threads()),
+                     std::vector<double>(static_cast<size_t>(data.rows())));
+    }
     for (Packed& packed : packed_) {
+      packed.columns.reserve(static_cast<size_t>(data.columns()));
       packed.coordinates = AlignedArray<double>(int64_t{data.columns()} * kGateGroup);
     }
   }
@@ -84,7 +90,8 @@ class GateBatch {
     });
     pool_.Run(BitBlocks(data_.rows()), [&](int64_t block, int) { Multiply(block); });
     if (options_.active_proportion.has_value()) {
-      pool_.Run(count, [&](int64_t g, int) { SetBias(g); });
+      pool_.Run(count,
+                [&](int64_t g, int thread) { SetBias(g, sorted_[static_cast<size_t>(thread)]); });
     }
     pool_.Run(BitBlocks(data_.rows()), [&](int64_t block, int) { TakeSigns(block); });
   }
@@ -131,12 +138,11 @@ class GateBatch {
   }
 
   // The threshold midway between the values of the last row that is active and the next.
-  void SetBias(int64_t g) {
+  void SetBias(int64_t g, std::vector<double>& sorted) {
     const int64_t n = data_.rows();
     if (n < 2) return;
     const int last = data_.columns() - 1;
     double* const values = Values(g / kGateGroup, 0) + g % kGateGroup;
-    std::vector<double> sorted(static_cast<size_t>(n));
     for (int64_t row = 0; row < n; ++row) {
       sorted[static_cast<size_t>(row)] = values[row * kGateGroup];
     }
@@ -181,8 +187,9 @@ class GateBatch {
   PaddedMatrix<double> gates_;
   int64_t groups_ = 0;
   Packed packed_[kGroupsOfBatch];
-  AlignedArray<double> values_;     // [group][row][gate of the group]
-  AlignedArray<uint64_t> columns_;  // [gate][block of rows]
+  std::vector<std::vector<double>> sorted_;  // by thread: the values of a gate
+  AlignedArray<double> values_;              // [group][row][gate of the group]
+  AlignedArray<uint64_t> columns_;           // [gate][block of rows]
 };
 
 absl::Status CheckOptions(const PaddedMatrix<double>& data, const GateOptions& options) {

@@ -2,12 +2,17 @@
 
 #include <immintrin.h>
 
-#include <algorithm>
-
 #include "core/algorithms/convex_relu/bit_matrix.h"
 
 namespace trainyard::convex_relu {
 namespace {
+
+// Has the processor fetch what the next call is going to read, while sums are taken in between: it
+// does not see that far by itself. May lie beyond the data.
+template <typename Real>
+void Prefetch(const Real* from) {
+  _mm_prefetch(reinterpret_cast<const char*>(from), _MM_HINT_T0);
+}
 
 // Eight numbers, and their products folded to one register.
 inline void Multiply(float factor, const float* x, float* to) {
@@ -17,6 +22,11 @@ inline void Multiply(double factor, const double* x, double* to) {
   const __m256d factors = _mm256_set1_pd(factor);
   _mm256_store_pd(to, _mm256_mul_pd(factors, _mm256_load_pd(x)));
   _mm256_store_pd(to + 4, _mm256_mul_pd(factors, _mm256_load_pd(x + 4)));
+}
+inline void Copy(const float* from, float* to) { _mm256_storeu_ps(to, _mm256_loadu_ps(from)); }
+inline void Copy(const double* from, double* to) {
+  _mm256_storeu_pd(to, _mm256_loadu_pd(from));
+  _mm256_storeu_pd(to + 4, _mm256_loadu_pd(from + 4));
 }
 inline __m256 Products(const float* a, const float* b) {
   return _mm256_mul_ps(_mm256_load_ps(a), _mm256_load_ps(b));
@@ -59,6 +69,7 @@ void AddPanelDots(const Real* sums, const Real* const* panels, int64_t count, do
     Register products[kRows];
     for (int i = 0; i < kRows; ++i) {
       const Real* const tile = sums + (k + i) * kTileLanes<Real>;
+      for (int p = 0; p < kPanels; ++p) Prefetch(panels[p] + (count + k + i) * kPanelColumns);
       products[i] = Products(tile, panels[0] + (k + i) * kPanelColumns);
       for (int p = 1; p < kPanels; ++p) {
         products[i] = Add(products[i],
@@ -79,9 +90,8 @@ DataPanels<Real>::DataPanels(const PaddedMatrix<Real>& data)
       values_(panels() * padded_rows_ * kPanelColumns) {
   for (int64_t row = 0; row < rows_; ++row) {
     for (int p = 0; p < panels(); ++p) {
-      const Real* const from = data.row(row) + p * kPanelColumns;
-      std::copy(from, from + kPanelColumns,
-                values_.data() + (p * padded_rows_ + row) * kPanelColumns);
+      Copy(data.row(row) + p * kPanelColumns,
+           values_.data() + (p * padded_rows_ + row) * kPanelColumns);
     }
   }
 }
@@ -96,7 +106,7 @@ void LaneTiles<Real>::StageWeights(int64_t tile, const Real* weights, int64_t to
                              static_cast<int64_t>(segment.panel) * kPanelColumns;
     for (int k = 0; k < count; ++k) {
       const int64_t pattern = patterns == nullptr ? begin + k : patterns[begin + k];
-      std::copy_n(from + pattern * stride, kPanelColumns, vectors + k * kLanes + segment.lane);
+      Copy(from + pattern * stride, vectors + k * kLanes + segment.lane);
     }
   });
 }
@@ -108,6 +118,7 @@ void LaneTiles<Real>::StageRows(int64_t tile, const Real* residuals, int64_t beg
     const Real* const residual = residuals + segment.output * data_.rows() + begin;
     const Real* const panel = data_.panel(segment.panel) + begin * kPanelColumns;
     for (int k = 0; k < count; ++k) {
+      Prefetch(panel + (k + 64) * kPanelColumns);
       Multiply(residual[k], panel + k * kPanelColumns, vectors + k * kLanes + segment.lane);
     }
   });
@@ -139,7 +150,7 @@ void LaneTiles<Real>::StoreGradient(int64_t tile, const Real* sums, int64_t begi
     Real* const to = gradient + (segment.output * total + begin) * stride +
                      static_cast<int64_t>(segment.panel) * kPanelColumns;
     for (int64_t k = 0; k < count; ++k) {
-      std::copy_n(sums + k * kLanes + segment.lane, kPanelColumns, to + k * stride);
+      Copy(sums + k * kLanes + segment.lane, to + k * stride);
     }
   });
 }

@@ -153,6 +153,7 @@ class Lsmr {
     scaled_.resize(image_.size());
     loss_.Gradient(image_.data(), scaled_.data());
     products_.Adjoint(shape_.outputs, scaled_.data(), adjoint_.data());
+    if (hooks_.check) TY_RETURN_IF_ERROR(hooks_.check());
     GatedProgress& progress = state_.progress;
     progress.smooth = loss_.Value(image_.data());
     progress.objective = progress.smooth + penalty->Value(s_.x.data());

@@ -14,8 +14,7 @@ namespace {
 using RowMatrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using ConstRows = Eigen::Map<const RowMatrix, 0, Eigen::OuterStride<>>;
 
-// A block of rows times a block of neurons stays in the second-level cache.
-constexpr int64_t kRowsPerTask = 128;
+// A task's rows times so many neurons stay in the second-level cache.
 constexpr int64_t kNeuronsPerStep = 256;
 
 bool AllFinite(std::span<const double> numbers) {
@@ -89,10 +88,15 @@ absl::Status CheckSpace(const SolutionSpace& space, int outputs) {
   return absl::OkStatus();
 }
 
+// Relative to the largest, whose square may be infinite; in order, as Eigen's norm adds up in an
+// order that depends on the address.
 double NormOf(std::span<const double> numbers) {
-  return Eigen::Map<const Eigen::VectorXd>(numbers.data(),
-                                           static_cast<Eigen::Index>(numbers.size()))
-      .stableNorm();
+  double largest = 0;
+  for (const double number : numbers) largest = std::max(largest, std::abs(number));
+  if (largest == 0) return 0;
+  double squares = 0;
+  for (const double number : numbers) squares += (number / largest) * (number / largest);
+  return largest * std::sqrt(squares);
 }
 
 // Appends `numbers` * factor / norms to a matrix and its bias column.
@@ -170,9 +174,9 @@ absl::StatusOr<TwoLayerNetwork> NetworkFromBlocks(std::span<const SolutionBlock>
 void Forward(const TwoLayerNetwork& network, const double* features, int64_t rows, int64_t stride,
              double* outputs, ThreadPool& pool) {
   const Eigen::Map<const Eigen::RowVectorXd> bias(network.output_bias.data(), network.outputs);
-  pool.Run((rows + kRowsPerTask - 1) / kRowsPerTask, [&](int64_t task, int) {
-    const int64_t begin = task * kRowsPerTask;
-    const int64_t count = std::min(kRowsPerTask, rows - begin);
+  pool.Run((rows + kForwardRows - 1) / kForwardRows, [&](int64_t task, int) {
+    const int64_t begin = task * kForwardRows;
+    const int64_t count = std::min(kForwardRows, rows - begin);
     const ConstRows own(features + begin * stride, count, network.inputs,
                         Eigen::OuterStride<>(stride));
     Eigen::Map<RowMatrix> result(outputs + begin * network.outputs, count, network.outputs);

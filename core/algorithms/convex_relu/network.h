@@ -68,6 +68,9 @@ absl::StatusOr<TwoLayerNetwork> NetworkFromBlocks(std::span<const SolutionBlock>
                                                   const SolutionSpace& space, int outputs,
                                                   bool gated, double zero_norm = 0);
 
+// Rows of one task of Forward.
+inline constexpr int64_t kForwardRows = 128;
+
 // Raw outputs of `rows` rows of `network.inputs` numbers, `stride` apart, into `outputs`, [row][c].
 // Bits do not depend on the number of threads.
 void Forward(const TwoLayerNetwork& network, const double* features, int64_t rows, int64_t stride,

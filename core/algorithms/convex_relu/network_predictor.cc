@@ -11,8 +11,21 @@
 namespace trainyard::convex_relu {
 namespace {
 
-// Encoded numbers at a time: 16 MiB.
+// Most encoded numbers at a time: 16 MiB.
 constexpr int64_t kNumbersAtOnce = int64_t{1} << 21;
+// Multiplications of a thread between two checks, some 20 ms.
+constexpr int64_t kWorkAtOnce = int64_t{1} << 28;
+
+// Rows between two checks: whole tasks of Forward for every thread, so that what a row is computed
+// with does not depend on the number of threads.
+int64_t RowsAtOnce(const NetworkModel& model, int threads) {
+  const int64_t width = model.encoder.width();
+  const int64_t row_work =
+      std::max<int64_t>(width * model.network.neurons() * (model.network.gated ? 2 : 1), 1);
+  const int64_t rows =
+      std::min({kNumbersAtOnce / width, kWorkAtOnce / row_work * threads, int64_t{8192} * threads});
+  return std::max<int64_t>(rows / kForwardRows, threads) * kForwardRows;
+}
 
 class NetworkPredictor final : public Predictor {
  public:
@@ -22,7 +35,8 @@ class NetworkPredictor final : public Predictor {
     TY_ASSIGN_OR_RETURN(const DenseColumns columns, model_.encoder.Bind(table));
     std::vector<int64_t> rows(static_cast<size_t>(table.row_count()));
     std::iota(rows.begin(), rows.end(), int64_t{0});
-    ThreadPool pool(std::max(threads, 1));
+    const int64_t tasks = (table.row_count() + kForwardRows - 1) / kForwardRows;
+    ThreadPool pool(static_cast<int>(std::clamp<int64_t>(tasks, 1, std::max(threads, 1))));
     TY_ASSIGN_OR_RETURN(const std::vector<double> values,
                         PredictRows(model_, columns, rows, pool, {}));
     return model_.description.classes().empty() ? ValueColumns(values) : ClassColumns(values);
@@ -82,8 +96,7 @@ absl::StatusOr<std::vector<double>> PredictRows(const NetworkModel& model,
                                                 const std::function<absl::Status()>& check) {
   const int64_t width = model.encoder.width();
   const size_t outputs = static_cast<size_t>(model.network.outputs);
-  const size_t at_once =
-      static_cast<size_t>(std::clamp<int64_t>(kNumbersAtOnce / width, 512, 8192));
+  const auto at_once = static_cast<size_t>(RowsAtOnce(model, pool.threads()));
   std::vector<double> encoded(std::min(at_once, rows.size()) * static_cast<size_t>(width));
   std::vector<double> values(rows.size() * outputs);
   for (size_t begin = 0; begin < rows.size(); begin += at_once) {

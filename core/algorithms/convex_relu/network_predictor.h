@@ -23,8 +23,9 @@ namespace trainyard::convex_relu {
 std::unique_ptr<Predictor> MakeNetworkPredictor(NetworkModel model);
 
 // Predictions (PredictionsOf) for some rows of a table to whose columns the model's encoder is
-// bound, [row][prediction] row-major. Rows are encoded a few thousand at a time. Returns what
-// `check` returns when that is not OK; it is asked between these and may be empty.
+// bound, [row][prediction] row-major. Rows are encoded and predicted some at a time. Returns
+// what `check` returns when that is not OK; it is asked between these, every few ten milliseconds,
+// and may be empty.
 absl::StatusOr<std::vector<double>> PredictRows(const NetworkModel& model,
                                                 const DenseColumns& columns,
                                                 std::span<const int64_t> rows, ThreadPool& pool,

@@ -144,7 +144,8 @@ double NetworkPass<Real>::Scale(std::span<const int64_t> rows) const {
 
 template <typename Real>
 absl::StatusOr<double> NetworkPass<Real>::Loss(const NetworkWeights<Real>& weights,
-                                               std::span<const int64_t> rows, const Check& check) {
+                                               std::span<const int64_t> rows,
+                                               const WorkCheck& check) {
   double sum = 0;
   for (size_t begin = 0; begin < rows.size(); begin += static_cast<size_t>(chunk_)) {
     const auto part = rows.subspan(begin, std::min(rows.size() - begin, size_t(chunk_)));
@@ -158,7 +159,7 @@ template <typename Real>
 absl::StatusOr<double> NetworkPass<Real>::LossAndGradient(const NetworkWeights<Real>& weights,
                                                           std::span<const int64_t> rows,
                                                           NetworkWeights<Real>& gradient,
-                                                          const Check& check) {
+                                                          const WorkCheck& check) {
   Rows(gradient.first, 0, gradient.first.rows()).setZero();
   Rows(gradient.second, 0, gradient.second.rows()).setZero();
   double sum = 0;
@@ -174,7 +175,7 @@ absl::StatusOr<double> NetworkPass<Real>::LossAndGradient(const NetworkWeights<R
 template <typename Real>
 absl::Status NetworkPass<Real>::Predict(const NetworkWeights<Real>& weights,
                                         std::span<const int64_t> rows, std::span<Real> predictions,
-                                        const Check& check) {
+                                        const WorkCheck& check) {
   for (size_t begin = 0; begin < rows.size(); begin += static_cast<size_t>(chunk_)) {
     const auto part = rows.subspan(begin, std::min(rows.size() - begin, size_t(chunk_)));
     TY_RETURN_IF_ERROR(Forward(weights, part, check));
@@ -196,7 +197,7 @@ void NetworkPass<Real>::Gather(std::span<const int64_t> rows) {
 
 template <typename Real>
 absl::Status NetworkPass<Real>::Forward(const NetworkWeights<Real>& weights,
-                                        std::span<const int64_t> rows, const Check& check) {
+                                        std::span<const int64_t> rows, const WorkCheck& check) {
   Gather(rows);
   const int64_t count = static_cast<int64_t>(rows.size());
   const auto x = Rows(std::as_const(x_), 0, count);
@@ -223,7 +224,7 @@ absl::Status NetworkPass<Real>::Forward(const NetworkWeights<Real>& weights,
 template <typename Real>
 absl::Status NetworkPass<Real>::Backward(const NetworkWeights<Real>& weights,
                                          std::span<const int64_t> rows,
-                                         NetworkWeights<Real>& gradient, const Check& check) {
+                                         NetworkWeights<Real>& gradient, const WorkCheck& check) {
   const int64_t count = static_cast<int64_t>(rows.size());
   const auto derivatives = Part(std::as_const(values_), count, 0, data_.outputs);
   const auto x = Rows(std::as_const(x_), 0, count);

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <vector>
 
@@ -56,29 +55,26 @@ class NetworkPass {
   // outlive the pass. m = `neurons` >= 1.
   NetworkPass(const NetworkData& data, const GateMask* mask, int64_t neurons);
 
-  // Called between pieces of work of a few milliseconds; an error ends the pass and is returned.
-  using Check = std::function<absl::Status()>;
-
   // The loss's mean over `rows` (with 1/|rows| in place of 1/n), summed in double. What is not
   // finite in the weights may make it so.
   absl::StatusOr<double> Loss(const NetworkWeights<Real>& weights, std::span<const int64_t> rows,
-                              const Check& check);
+                              const WorkCheck& check);
 
   // Also writes its gradient.
   absl::StatusOr<double> LossAndGradient(const NetworkWeights<Real>& weights,
                                          std::span<const int64_t> rows,
-                                         NetworkWeights<Real>& gradient, const Check& check);
+                                         NetworkWeights<Real>& gradient, const WorkCheck& check);
 
   // The predictions of `rows`, [row in the order given][output].
   absl::Status Predict(const NetworkWeights<Real>& weights, std::span<const int64_t> rows,
-                       std::span<Real> predictions, const Check& check);
+                       std::span<Real> predictions, const WorkCheck& check);
 
  private:
   void Gather(std::span<const int64_t> rows);
   absl::Status Forward(const NetworkWeights<Real>& weights, std::span<const int64_t> rows,
-                       const Check& check);
+                       const WorkCheck& check);
   absl::Status Backward(const NetworkWeights<Real>& weights, std::span<const int64_t> rows,
-                        NetworkWeights<Real>& gradient, const Check& check);
+                        NetworkWeights<Real>& gradient, const WorkCheck& check);
   // Turns predictions into derivatives; `scale` is 1 / (number of terms in the mean).
   double Residuals(std::span<const int64_t> rows, double scale);
   double RowLoss(int64_t row, Real* values) const;

@@ -61,19 +61,28 @@ void StepAdam(const Layer& layer, int64_t begin, int64_t end, const AdamFactors&
 
 }  // namespace
 
-void NetworkOptimizer::Reset(const OptimizerSettings& settings) {
+absl::Status NetworkOptimizer::Allocate(int64_t neurons, int features, int outputs, bool adam,
+                                        const WorkCheck& check) {
+  first_moment_ = NetworkWeights<float>(neurons, features, outputs);
+  TY_RETURN_IF_ERROR(check());
+  if (adam) second_moment_ = NetworkWeights<float>(neurons, features, outputs);
+  return check();
+}
+
+absl::Status NetworkOptimizer::Reset(const OptimizerSettings& settings, const WorkCheck& check) {
   settings_ = settings;
   steps_ = 0;
-  SetZero(first_moment_.first);
-  SetZero(first_moment_.second);
-  SetZero(second_moment_.first);
-  SetZero(second_moment_.second);
+  for (PaddedMatrix<float>* moment : {&first_moment_.first, &first_moment_.second,
+                                      &second_moment_.first, &second_moment_.second}) {
+    SetZero(*moment);
+    TY_RETURN_IF_ERROR(check());
+  }
+  return absl::OkStatus();
 }
 
 absl::Status NetworkOptimizer::Step(double step, double penalty,
                                     const NetworkWeights<float>& gradient,
-                                    NetworkWeights<float>& weights,
-                                    const NetworkPass<float>::Check& check) {
+                                    NetworkWeights<float>& weights, const WorkCheck& check) {
   ++steps_;
   const double count = static_cast<double>(steps_);
   const AdamFactors factors = {

@@ -23,16 +23,17 @@ struct OptimizerSettings {
 // Keeps the moments of one run at a time. Not thread-safe.
 class NetworkOptimizer {
  public:
-  NetworkOptimizer(int64_t neurons, int features, int outputs)
-      : first_moment_(neurons, features, outputs), second_moment_(neurons, features, outputs) {}
+  // Takes memory for networks of this shape; `adam`: whether any run will use that kind.
+  absl::Status Allocate(int64_t neurons, int features, int outputs, bool adam,
+                        const WorkCheck& check);
 
   // Begins a run.
-  void Reset(const OptimizerSettings& settings);
+  absl::Status Reset(const OptimizerSettings& settings, const WorkCheck& check);
 
   // One step along `gradient`, the loss's; the derivative penalty * weights of
   // penalty/2 ||weights||^2 is added to it. `check` is called every millisecond or so.
   absl::Status Step(double step, double penalty, const NetworkWeights<float>& gradient,
-                    NetworkWeights<float>& weights, const NetworkPass<float>::Check& check);
+                    NetworkWeights<float>& weights, const WorkCheck& check);
 
  private:
   OptimizerSettings settings_;

@@ -5,7 +5,9 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <new>
 #include <numeric>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -71,11 +73,14 @@ class Hooks {
     if (hooks_.check == nullptr) return absl::OkStatus();
     const MutexLock lock(&mutex_);
     const absl::Status status = hooks_.check();
-    if (!status.ok() && status_.ok()) {
-      status_ = status;
-      stopped_.store(true, std::memory_order_relaxed);
-    }
+    Keep(status);
     return status;
+  }
+
+  // Ends all runs unless `status` is OK.
+  void Fail(const absl::Status& status) {
+    const MutexLock lock(&mutex_);
+    Keep(status);
   }
 
   void Report(const NonconvexProgress& progress) {
@@ -84,8 +89,10 @@ class Hooks {
     hooks_.progress(progress);
   }
 
-  std::vector<double> Metrics(const NetworkWeights<float>& weights) const {
-    return hooks_.metrics == nullptr ? std::vector<double>() : hooks_.metrics(weights);
+  absl::StatusOr<std::vector<double>> Metrics(const NetworkWeights<float>& weights,
+                                              const WorkCheck& check) const {
+    if (hooks_.metrics == nullptr) return std::vector<double>();
+    return hooks_.metrics(weights, check);
   }
 
   absl::Status status() {
@@ -94,40 +101,61 @@ class Hooks {
   }
 
  private:
+  void Keep(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (status.ok() || !status_.ok()) return;
+    status_ = status;
+    stopped_.store(true, std::memory_order_relaxed);
+  }
+
   const NonconvexHooks& hooks_;
   Mutex mutex_;
   std::atomic<bool> stopped_{false};
   absl::Status status_ ABSL_GUARDED_BY(mutex_);
 };
 
-void DrawUniform(PaddedMatrix<float>& matrix, double bound, Rng& random) {
+absl::Status DrawUniform(PaddedMatrix<float>& matrix, double bound, Rng& random,
+                         const WorkCheck& check) {
   // The padding too: a run that diverged leaves numbers there that are not finite.
   std::fill_n(matrix.data(), matrix.rows() * matrix.stride(), 0.0F);
   for (int64_t row = 0; row < matrix.rows(); ++row) {
+    TY_RETURN_IF_ERROR(check());
     for (int column = 0; column < matrix.columns(); ++column) {
       matrix.row(row)[column] = static_cast<float>(bound * (2 * random.NextDouble() - 1));
     }
   }
+  return absl::OkStatus();
+}
+
+bool UsesAdam(const NonconvexOptions& options) {
+  return std::any_of(options.trials.begin(), options.trials.end(), [](const OptimizerTrial& trial) {
+    return trial.settings.kind == OptimizerKind::kAdam;
+  });
+}
+
+// The loss of zero weights, whatever the network.
+absl::StatusOr<double> ZeroObjective(const NetworkData& data, const WorkCheck& check) {
+  NetworkPass<double> pass(data, nullptr, 1);
+  std::vector<int64_t> rows(static_cast<size_t>(data.features->rows()));
+  std::iota(rows.begin(), rows.end(), 0);
+  return pass.Loss(NetworkWeights<double>(1, data.features->columns(), data.outputs), rows, check);
 }
 
 // What one thread needs for its runs.
 class Trainer {
  public:
   Trainer(const NetworkData& data, const GateMask* mask, int64_t neurons,
-          const NonconvexOptions& options, Hooks& hooks)
+          const NonconvexOptions& options, double zero_objective, Hooks& hooks)
       : data_(data),
         options_(options),
         hooks_(hooks),
         pass_(data, mask, neurons),
         double_pass_(data, mask, neurons),
-        optimizer_(neurons, data.features->columns(), data.outputs),
-        weights_(neurons, data.features->columns(), data.outputs),
-        gradient_(neurons, data.features->columns(), data.outputs),
-        double_weights_(neurons, data.features->columns(), data.outputs),
-        rows_(static_cast<size_t>(data.features->rows())) {}
+        neurons_(neurons),
+        rows_(static_cast<size_t>(data.features->rows())),
+        zero_objective_(zero_objective) {}
 
-  // The loss of zero weights.
-  absl::Status Prepare();
+  // Takes the memory of the weights and all that is as large.
+  absl::Status Allocate();
   // Fills in a run of which trial, step and seed are set, and that has room for what is kept.
   absl::Status Train(size_t index, size_t runs, NonconvexRun& run);
 
@@ -138,7 +166,7 @@ class Trainer {
   absl::Status Finish(NonconvexRun& run);
   absl::StatusOr<double> ExactObjective();
   bool Diverges(double objective) const {
-    return !(objective <= options_.divergence_factor * zero_objective_);
+    return !(objective <= options_.divergence_factor * std::max(zero_objective_, first_objective_));
   }
 
   const NetworkData& data_;
@@ -146,15 +174,29 @@ class Trainer {
   Hooks& hooks_;
   NetworkPass<float> pass_;
   NetworkPass<double> double_pass_;
+  const int64_t neurons_;
   NetworkOptimizer optimizer_;
   NetworkWeights<float> weights_;
   NetworkWeights<float> gradient_;
   NetworkWeights<double> double_weights_;
   std::vector<int64_t> rows_;
-  const NetworkPass<float>::Check check_ = [this] { return Check(); };
+  const WorkCheck check_ = [this] { return Check(); };
   absl::Duration checked_ = -absl::InfiniteDuration();
-  double zero_objective_ = 0;
+  const double zero_objective_;
+  double first_objective_ = 0;  // of this run
 };
+
+absl::Status Trainer::Allocate() {
+  const int features = data_.features->columns();
+  TY_RETURN_IF_ERROR(
+      optimizer_.Allocate(neurons_, features, data_.outputs, UsesAdam(options_), check_));
+  weights_ = NetworkWeights<float>(neurons_, features, data_.outputs);
+  TY_RETURN_IF_ERROR(check_());
+  gradient_ = NetworkWeights<float>(neurons_, features, data_.outputs);
+  TY_RETURN_IF_ERROR(check_());
+  double_weights_ = NetworkWeights<double>(neurons_, features, data_.outputs);
+  return check_();
+}
 
 absl::Status Trainer::Check() {
   const absl::Duration now = Clock::Real().Monotonic();
@@ -163,18 +205,13 @@ absl::Status Trainer::Check() {
   return hooks_.Check();
 }
 
-absl::Status Trainer::Prepare() {
-  std::iota(rows_.begin(), rows_.end(), 0);
-  TY_ASSIGN_OR_RETURN(zero_objective_, pass_.Loss(weights_, rows_, check_));
-  return absl::OkStatus();
-}
-
 absl::Status Trainer::Train(size_t index, size_t runs, NonconvexRun& run) {
   Rng random(run.seed);
-  DrawUniform(weights_.first, options_.initial_scale / std::sqrt(weights_.first.columns()), random);
-  DrawUniform(weights_.second, options_.initial_scale / std::sqrt(weights_.second.columns()),
-              random);
-  optimizer_.Reset(options_.trials[run.trial].settings);
+  for (PaddedMatrix<float>* layer : {&weights_.first, &weights_.second}) {
+    const double bound = options_.initial_scale / std::sqrt(layer->columns());
+    TY_RETURN_IF_ERROR(DrawUniform(*layer, bound, random, check_));
+  }
+  TY_RETURN_IF_ERROR(optimizer_.Reset(options_.trials[run.trial].settings, check_));
   TY_RETURN_IF_ERROR(Record(0, index, runs, run));
   for (int epoch = 1; epoch <= options_.epochs && !run.diverged; ++epoch) {
     TY_RETURN_IF_ERROR(TrainEpoch(epoch, run));
@@ -210,11 +247,13 @@ absl::Status Trainer::Record(int epoch, size_t index, size_t runs, NonconvexRun&
   std::iota(rows_.begin(), rows_.end(), 0);
   TY_ASSIGN_OR_RETURN(const double loss, pass_.Loss(weights_, rows_, check_));
   const double objective = loss + options_.penalty / 2 * SquaredNorm(weights_);
+  if (epoch == 0) first_objective_ = objective;
   run.diverged = run.diverged || Diverges(objective);
+  TY_ASSIGN_OR_RETURN(std::vector<double> metrics, hooks_.Metrics(weights_, check_));
   run.history.push_back({.epoch = epoch,
                          .objective = objective,
                          .seconds = run.seconds,
-                         .metrics = hooks_.Metrics(weights_)});
+                         .metrics = std::move(metrics)});
   hooks_.Report({.run = index,
                  .runs = runs,
                  .epoch = epoch,
@@ -226,6 +265,7 @@ absl::Status Trainer::Record(int epoch, size_t index, size_t runs, NonconvexRun&
 absl::StatusOr<double> Trainer::ExactObjective() {
   std::copy_n(weights_.first.data(), weights_.first.rows() * weights_.first.stride(),
               double_weights_.first.data());
+  TY_RETURN_IF_ERROR(check_());
   std::copy_n(weights_.second.data(), weights_.second.rows() * weights_.second.stride(),
               double_weights_.second.data());
   std::iota(rows_.begin(), rows_.end(), 0);
@@ -242,12 +282,14 @@ absl::Status Trainer::Finish(NonconvexRun& run) {
   return absl::OkStatus();
 }
 
-std::vector<NonconvexRun> PlanRuns(const NetworkData& data, int64_t neurons,
-                                   const NonconvexOptions& options) {
+absl::StatusOr<std::vector<NonconvexRun>> PlanRuns(const NetworkData& data, int64_t neurons,
+                                                   const NonconvexOptions& options,
+                                                   const WorkCheck& check) {
   std::vector<NonconvexRun> runs;
   for (size_t trial = 0; trial < options.trials.size(); ++trial) {
     for (const double step : options.trials[trial].steps) {
       for (const uint64_t seed : options.seeds) {
+        TY_RETURN_IF_ERROR(check());
         NonconvexRun& run = runs.emplace_back();
         run.trial = trial;
         run.step = step;
@@ -278,42 +320,54 @@ absl::StatusOr<std::vector<NonconvexRun>> TrainNonconvex(const NetworkData& data
                                                    gates->columns(), " numbers for ",
                                                    data.features->columns(), " features"));
   }
-  const int64_t neurons = gates == nullptr ? options.neurons : gates->rows();
-  std::unique_ptr<GateMask> mask;
-  if (gates != nullptr) mask = std::make_unique<GateMask>(*data.features, *gates, pool);
-
-  std::vector<NonconvexRun> runs = PlanRuns(data, neurons, options);
   Hooks shared(hooks);
-  std::vector<std::unique_ptr<Trainer>> trainers;
-  const size_t threads = std::min(runs.size(), static_cast<size_t>(pool.threads()));
-  for (int thread = 0; thread < pool.threads() && threads > 0; ++thread) {
-    trainers.push_back(std::make_unique<Trainer>(data, mask.get(), neurons, options, shared));
-    TY_RETURN_IF_ERROR(trainers.back()->Prepare());
+  const WorkCheck check = [&shared] { return shared.Check(); };
+  std::optional<GateMask> mask;
+  if (gates != nullptr) {
+    TY_ASSIGN_OR_RETURN(mask, GateMask::Make(*data.features, *gates, check, pool));
+  }
+  TY_ASSIGN_OR_RETURN(const double zero_objective, ZeroObjective(data, check));
+
+  const int64_t neurons = gates == nullptr ? options.neurons : gates->rows();
+  TY_ASSIGN_OR_RETURN(std::vector<NonconvexRun> runs, PlanRuns(data, neurons, options, check));
+  std::vector<std::unique_ptr<Trainer>> trainers(static_cast<size_t>(pool.threads()));
+  for (std::unique_ptr<Trainer>& trainer : trainers) {
+    trainer = std::make_unique<Trainer>(data, mask.has_value() ? &*mask : nullptr, neurons, options,
+                                        zero_objective, shared);
+    TY_RETURN_IF_ERROR(trainer->Allocate());
   }
   pool.Run(static_cast<int64_t>(runs.size()), [&](int64_t index, int thread) {
     const auto position = static_cast<size_t>(index);
-    // Errors are the hook's, which `shared` keeps.
-    trainers[static_cast<size_t>(thread)]
-        ->Train(position, runs.size(), runs[position])
-        .IgnoreError();
+    try {
+      shared.Fail(
+          trainers[static_cast<size_t>(thread)]->Train(position, runs.size(), runs[position]));
+    } catch (const std::bad_alloc&) {
+      shared.Fail(absl::ResourceExhaustedError("memory ran out while training a network"));
+    }
   });
   TY_RETURN_IF_ERROR(shared.status());
   return runs;
 }
 
-std::vector<float> PredictNetwork(const NetworkWeights<float>& weights,
-                                  const PaddedMatrix<float>* gates,
-                                  const PaddedMatrix<float>& features, ThreadPool& pool) {
+absl::StatusOr<NonconvexPredictor> NonconvexPredictor::Make(const PaddedMatrix<float>& features,
+                                                            const PaddedMatrix<float>* gates,
+                                                            const WorkCheck& check,
+                                                            ThreadPool& pool) {
+  if (gates == nullptr) return NonconvexPredictor(features, std::nullopt);
+  TY_ASSIGN_OR_RETURN(GateMask mask, GateMask::Make(features, *gates, check, pool));
+  return NonconvexPredictor(features, std::move(mask));
+}
+
+absl::StatusOr<std::vector<float>> NonconvexPredictor::Predict(const NetworkWeights<float>& weights,
+                                                               const WorkCheck& check) const {
   const auto outputs = static_cast<size_t>(weights.second.rows());
-  const auto rows = static_cast<size_t>(features.rows());
-  std::unique_ptr<GateMask> mask;
-  if (gates != nullptr) mask = std::make_unique<GateMask>(features, *gates, pool);
-  const NetworkData data = {.features = &features, .outputs = static_cast<int>(outputs)};
-  NetworkPass<float> pass(data, mask.get(), weights.first.rows());
+  const auto rows = static_cast<size_t>(features_->rows());
+  const NetworkData data = {.features = features_, .outputs = static_cast<int>(outputs)};
+  NetworkPass<float> pass(data, mask_.has_value() ? &*mask_ : nullptr, weights.first.rows());
   std::vector<int64_t> all(rows);
   std::iota(all.begin(), all.end(), 0);
   std::vector<float> by_row(rows * outputs);
-  pass.Predict(weights, all, by_row, [] { return absl::OkStatus(); }).IgnoreError();
+  TY_RETURN_IF_ERROR(pass.Predict(weights, all, by_row, check));
   std::vector<float> predictions(rows * outputs);
   for (size_t row = 0; row < rows; ++row) {
     for (size_t output = 0; output < outputs; ++output) {

@@ -4,7 +4,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -38,7 +40,7 @@ struct NonconvexOptions {
   double initial_scale = 1;
   int record_epochs = 1;  // the history has every so manieth epoch, the first state and the last
   // A run ends early as diverged when its objective is not finite or above this factor times
-  // that of zero weights.
+  // that of zero weights and of its first weights.
   double divergence_factor = 1000;
   bool keep_weights = true;
 };
@@ -72,29 +74,49 @@ struct NonconvexProgress {
 
 // What a training asks of the outside. Any may be null.
 struct NonconvexHooks {
-  // An error ends all runs and is returned. Called at least every 20 ms of a run's time, never by
-  // two threads at once.
-  std::function<absl::Status()> check;
+  // An error ends all runs and is returned. Called at least every 20 ms, but for the time that
+  // taking the memory of large layers lasts; never by two threads at once.
+  WorkCheck check;
   // After each record of a run. Never called by two threads at once.
   std::function<void(const NonconvexProgress&)> progress;
-  // Figures for the history, such as accuracies; called by several threads at once.
-  std::function<std::vector<double>(const NetworkWeights<float>&)> metrics;
+  // Figures for the history, such as accuracies; called by several threads at once, with a check to
+  // call in turn. An error ends all runs and is returned.
+  std::function<absl::StatusOr<std::vector<double>>(const NetworkWeights<float>& weights,
+                                                    const WorkCheck& check)>
+      metrics;
 };
 
 // Trains all runs, side by side on the pool's threads, each by one thread. `gates` (m x d, in the
 // space of the features) null: a ReLU network. Returns the runs ordered by trial, step and seed;
 // all but the times is the same for any number of threads. Runs of one seed begin with the same
-// weights and see the same batches. INVALID_ARGUMENT for options or data out of range.
+// weights and see the same batches. INVALID_ARGUMENT for options or data out of range,
+// RESOURCE_EXHAUSTED when memory is short during the runs.
 absl::StatusOr<std::vector<NonconvexRun>> TrainNonconvex(const NetworkData& data,
                                                          const PaddedMatrix<float>* gates,
                                                          const NonconvexOptions& options,
                                                          const NonconvexHooks& hooks,
                                                          ThreadPool& pool);
 
-// Predictions [output][row] of a trained network for rows in the space of the training's features.
-std::vector<float> PredictNetwork(const NetworkWeights<float>& weights,
-                                  const PaddedMatrix<float>* gates,
-                                  const PaddedMatrix<float>& features, ThreadPool& pool);
+// Predicts the same rows with the weights of several networks.
+class NonconvexPredictor {
+ public:
+  // Both are in the space of the training's features and outlive the predictor; `gates` as in
+  // TrainNonconvex. `check` is called by several threads at once.
+  static absl::StatusOr<NonconvexPredictor> Make(const PaddedMatrix<float>& features,
+                                                 const PaddedMatrix<float>* gates,
+                                                 const WorkCheck& check, ThreadPool& pool);
+
+  // Predictions [output][row], by the calling thread alone. Thread-safe.
+  absl::StatusOr<std::vector<float>> Predict(const NetworkWeights<float>& weights,
+                                             const WorkCheck& check) const;
+
+ private:
+  NonconvexPredictor(const PaddedMatrix<float>& features, std::optional<GateMask> mask)
+      : features_(&features), mask_(std::move(mask)) {}
+
+  const PaddedMatrix<float>* features_;
+  std::optional<GateMask> mask_;
+};
 
 // The objectives of one trial's step over the seeds.
 struct StepSummary {

@@ -24,6 +24,10 @@ class PatternBits {
   int64_t patterns() const { return patterns_; }
   int64_t rows() const { return rows_; }
   const uint64_t* pattern(int64_t index) const { return bits_.data() + index * words_; }
+  // Rows 64 * word to 64 * word + 63, the first in the lowest bit.
+  void SetWord(int64_t pattern, int64_t word, uint64_t bits) {
+    bits_[static_cast<size_t>(pattern * words_ + word)] = bits;
+  }
   void Activate(int64_t pattern, int64_t row) {
     bits_[static_cast<size_t>(pattern * words_ + (row >> 6))] |= uint64_t{1} << (row & 63);
   }

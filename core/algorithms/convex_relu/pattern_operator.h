@@ -2,10 +2,17 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 
 namespace trainyard::convex_relu {
+
+// What products have taken, over an operator and its selections.
+struct ProductWork {
+  double operations = 0;  // floating-point operations of dense products: 2 n P d for each output
+  double seconds = 0;
+};
 
 // The linear map of n x d data X under P activation patterns D_i = diag(1[X g_i > 0]), for one or
 // several outputs side by side. Layouts, each row padded with zeros to `stride()`:
@@ -32,6 +39,13 @@ class PatternOperator {
   // norms[output][pattern] = ||X^T D_i residuals^o||_2, summed in double, without keeping the
   // vectors: scratch memory is independent of P * d.
   virtual void AdjointNorms(int outputs, const Real* residuals, double* norms) = 0;
+
+  // From now on products end early, with results that mean nothing, when `stopped` is true, which
+  // any thread may ask; a caller that lets products be stopped asks, too, before it uses results.
+  // Selections made afterwards or before are stopped alike.
+  // An operator may do without.
+  virtual void StopWhen(std::function<bool()> /*stopped*/) {}
+  virtual ProductWork work() const { return {}; }
 
   // The same map for some of the patterns, in the order given. It shares the data, which must
   // outlive it, and the thread pool.

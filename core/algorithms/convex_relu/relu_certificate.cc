@@ -70,6 +70,7 @@ absl::StatusOr<ReluCertifier::Norms> ReluCertifier::Evaluate(
     const double* slopes, double lambda, const std::function<absl::Status()>& check) {
   if (check) TY_RETURN_IF_ERROR(check());
   products_.Adjoint(1, slopes, gradient_.data());
+  if (check) TY_RETURN_IF_ERROR(check());  // it may have been stopped
   Norms norms;
   for (size_t i = 0; i < gradient_norms_.size(); ++i) {
     const double* block = gradient_.data() + static_cast<int64_t>(i) * rows_.stride();
@@ -94,6 +95,7 @@ absl::StatusOr<double> ReluCertifier::LargestNorm(const double* slopes,
                                                   const std::function<absl::Status()>& check) {
   if (check) TY_RETURN_IF_ERROR(check());
   products_.Adjoint(1, slopes, gradient_.data());
+  if (check) TY_RETURN_IF_ERROR(check());  // it may have been stopped
   for (size_t i = 0; i < gradient_norms_.size(); ++i) {
     const double* block = gradient_.data() + static_cast<int64_t>(i) * rows_.stride();
     gradient_norms_[i] = Eigen::Map<const Eigen::VectorXd>(block, rows_.stride()).norm();

@@ -40,6 +40,7 @@ class Run {
       const double beta = Extrapolate();
       TY_RETURN_IF_ERROR(Check());
       function_.Gradient(state_.search_image.data(), gradient_.data());
+      TY_RETURN_IF_ERROR(Check());  // products that were stopped mean nothing
       ++state_.iterations;
       UpdateGradientOfIterate(beta);
       if (!function_.quadratic() && (i + 1) % options_.test_interval != 0 &&
@@ -82,7 +83,7 @@ class Run {
     TY_RETURN_IF_ERROR(Check());
     function_.Gradient(state_.search_image.data(), gradient_.data());
     if (fresh_) state_.x_gradient = gradient_;
-    return absl::OkStatus();
+    return Check();
   }
 
   // Proximal gradient steps from the search point, shorter ones until f is below its quadratic
@@ -152,6 +153,7 @@ class Run {
       if (extrapolated_) {
         TY_RETURN_IF_ERROR(Check());
         function_.Gradient(state_.image.data(), state_.x_gradient.data());
+        TY_RETURN_IF_ERROR(Check());
       } else {
         state_.x_gradient = gradient_;
       }

@@ -149,14 +149,11 @@ inline Tile<Real> Entry(const char* tables, uint64_t word) {
   constexpr int kTileShift = 6;
   static_assert(1 << kTileShift == kTileBytes);
   constexpr uint64_t kMask = ((uint64_t{1} << kField.bits) - 1) << kTileShift;
-  uint64_t offset;
-  if constexpr (kField.shift >= kTileShift) {
-    offset = (word >> (kField.shift - kTileShift)) & kMask;
-  } else {
-    offset = (word << (kTileShift - kField.shift)) & kMask;
-  }
+  // Rotated, which takes one instruction: the mask drops what comes round.
+  constexpr int kRight = (kField.shift + 64 - kTileShift) % 64;
+  const uint64_t offset = (word >> kRight | word << (64 - kRight) % 64) & kMask;
   return Tile<Real>::Load(
-      reinterpret_cast<const Real*>(tables + offset + kField.entry * kTileBytes));
+      reinterpret_cast<const Real*>(tables + offset + int64_t{kField.entry} * kTileBytes));
 }
 
 // The sum of entries of tables kBegin to kEnd - 1, as two chains that do not wait for one another.

@@ -8,8 +8,8 @@ const SubsetSumFunctions<float>& Avx512FloatSums();  // subset_sums_avx512.cc
 const SubsetSumFunctions<double>& Avx512DoubleSums();
 
 InstructionSet FastestInstructionSet() {
-  static const bool has_avx512 = __builtin_cpu_supports("avx512f");
-  return has_avx512 ? InstructionSet::kAvx512 : InstructionSet::kAvx2;
+  static const bool kHasAvx512 = __builtin_cpu_supports("avx512f");
+  return kHasAvx512 ? InstructionSet::kAvx512 : InstructionSet::kAvx2;
 }
 
 template <>

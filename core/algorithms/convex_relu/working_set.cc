@@ -43,6 +43,7 @@ class WorkingSetRun {
       Compact();
       TY_RETURN_IF_ERROR(Check());
       Certify();
+      TY_RETURN_IF_ERROR(Check());
       if (hooks_.report) hooks_.report(state_.progress);
       if (hooks_.checkpoint) TY_RETURN_IF_ERROR(hooks_.checkpoint());
       if (const std::optional<SolveEnd> end = End()) return *end;

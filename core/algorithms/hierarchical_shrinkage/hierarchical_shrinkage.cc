@@ -45,6 +45,7 @@ class HierarchicalShrinkage final : public TableAlgorithm<v1::HierarchicalShrink
   absl::StatusOr<TrainingResult> TrainOnTable(const v1::HierarchicalShrinkageSpec& spec,
                                               const TableColumns& columns,
                                               std::shared_ptr<const Table> table,
+                                              const Tables& /*tables*/,
                                               TrainingContext& context) const override {
     return TrainHierarchicalShrinkage(spec, columns, std::move(table), context);
   }
@@ -53,8 +54,8 @@ class HierarchicalShrinkage final : public TableAlgorithm<v1::HierarchicalShrink
 }  // namespace
 
 const Algorithm& HierarchicalShrinkageAlgorithm() {
-  static const auto* const algorithm = new HierarchicalShrinkage();
-  return *algorithm;
+  static const auto* const kAlgorithm = new HierarchicalShrinkage();
+  return *kAlgorithm;
 }
 
 }  // namespace trainyard

@@ -97,8 +97,8 @@ TableColumns ResolveHierarchicalShrinkage(const v1::TableSchema& schema, std::st
                                           Spec& spec, Violations& violations) {
   const absl::string_view own_path(path.data(), path.size());
   const int before = violations.count();
-  const TableColumns columns = ResolveTableInput(schema, absl::StrCat(own_path, ".input"),
-                                                 *spec.mutable_input(), violations);
+  TableColumns columns = ResolveTableInput(schema, absl::StrCat(own_path, ".input"),
+                                           *spec.mutable_input(), violations);
   const bool targets_known =
       columns.targets.size() == static_cast<size_t>(spec.input().target_columns_size());
   OrderGrid(spec);

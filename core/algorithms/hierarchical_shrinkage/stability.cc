@@ -1,6 +1,7 @@
 #include "core/algorithms/hierarchical_shrinkage/stability.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <utility>
 #include <vector>
@@ -110,7 +111,7 @@ PerturbedRows Perturb(const Options& options, const LearnerInput& input, Rng rng
     std::iota(order.begin(), order.end(), uint32_t{0});
     rng.Shuffle(std::span(order));
     const double share = options.fraction() * static_cast<double>(count);
-    order.resize(std::clamp<size_t>(static_cast<size_t>(share + 0.5), 1, count));
+    order.resize(std::clamp<size_t>(static_cast<size_t>(std::llround(share)), 1, count));
     std::sort(order.begin(), order.end());
     perturbed.rows = std::move(order);
     return perturbed;

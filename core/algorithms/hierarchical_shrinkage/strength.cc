@@ -23,7 +23,7 @@ std::vector<double> StrengthSelector::Lambdas() const {
   return {spec_.lambda_grid().begin(), spec_.lambda_grid().end()};
 }
 
-absl::StatusOr<ShrunkTrees> StrengthSelector::Run(std::vector<int32_t> fold_of) {
+absl::StatusOr<ShrunkTrees> StrengthSelector::Run(const std::vector<int32_t>& fold_of) {
   rows_.resize(input_.training_count);
   std::iota(rows_.begin(), rows_.end(), uint32_t{0});
   Candidates candidates = {Lambdas(), {}};

@@ -40,7 +40,7 @@ class StrengthSelector {
         context_(context),
         report_(report) {}
 
-  absl::StatusOr<ShrunkTrees> Run(std::vector<int32_t> fold_of);
+  absl::StatusOr<ShrunkTrees> Run(const std::vector<int32_t>& fold_of);
 
  private:
   using Spec = v1::HierarchicalShrinkageSpec;

@@ -31,7 +31,7 @@ namespace {
 
 using Spec = v1::HierarchicalShrinkageSpec;
 
-constexpr size_t kTreeTextBytes = 64 * 1024;
+constexpr size_t kTreeTextBytes = size_t{64} * 1024;
 constexpr size_t kMostImportances = 1000;
 
 bool CrossValidates(const Spec& spec) {
@@ -83,7 +83,7 @@ class Trainer {
     TY_RETURN_IF_ERROR(LoadCheckpoint(model));
     report().set_task(spec_.task());
     StrengthSelector selector(spec_, input_, *learner, keeper_, progress_, context_, report());
-    TY_ASSIGN_OR_RETURN(ShrunkTrees shrunk, selector.Run(std::move(fold_of)));
+    TY_ASSIGN_OR_RETURN(ShrunkTrees shrunk, selector.Run(fold_of));
     WarnOfLeaves(shrunk.ensemble);
     progress_.Evaluation();
     TY_RETURN_IF_ERROR(Evaluate(shrunk.ensemble));

@@ -44,6 +44,7 @@ class QuantBnb final : public TableAlgorithm<v1::QuantBnbSpec> {
   absl::StatusOr<TrainingResult> TrainOnTable(const v1::QuantBnbSpec& spec,
                                               const TableColumns& columns,
                                               std::shared_ptr<const Table> table,
+                                              const Tables& /*tables*/,
                                               TrainingContext& context) const override {
     return TrainQuantBnb(spec, columns, std::move(table), context);
   }

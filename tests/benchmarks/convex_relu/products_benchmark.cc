@@ -58,7 +58,7 @@ double Median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-// The matrix products of a layer, up to kChunk rows at a time.
+// The matrix products of a layer, all outputs side by side, up to kChunk rows at a time.
 class Sgemm {
  public:
   static constexpr int64_t kChunk = 8192;
@@ -115,7 +115,7 @@ void RunProduct(benchmark::State& state, Product product) {
   PaddedMatrix<Real> weights = RandomData<Real>(outputs * p, d);
   PaddedMatrix<Real> predictions = RandomData<Real>(1, static_cast<int>(outputs * n));
   std::vector<double> norms(static_cast<size_t>(outputs * p));
-  Sgemm sgemm(n, d, p);
+  Sgemm sgemm(n, d * outputs, p);
   std::vector<double> seconds;
   std::vector<double> sgemm_gflops;
   for (auto _ : state) {

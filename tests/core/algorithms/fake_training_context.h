@@ -45,6 +45,7 @@ class FakeTrainingContext final : public TrainingContext {
   }
   absl::Status SaveCheckpoint(int64_t step, std::string_view state) override {
     checkpoint = std::string(state);
+    if (keep_checkpoints) checkpoints.emplace_back(state);
     checkpoint_steps.push_back(step);
     if (static_cast<int64_t>(checkpoint_steps.size()) == die_at_save) {
       return absl::UnavailableError("died");
@@ -64,6 +65,8 @@ class FakeTrainingContext final : public TrainingContext {
   std::map<std::string, std::vector<std::pair<int64_t, double>>> metrics;
   std::vector<std::pair<v1::LogLine::Severity, std::string>> logs;
   std::optional<std::string> checkpoint;
+  bool keep_checkpoints = false;
+  std::vector<std::string> checkpoints;  // all, where they are kept
   std::vector<int64_t> checkpoint_steps;
   std::atomic<int64_t> checks = 0;
   int64_t cancel_at = int64_t{1} << 60;

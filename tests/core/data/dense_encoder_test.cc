@@ -81,6 +81,17 @@ TEST(DenseEncoderTest, EncodesEveryTypeOfColumn) {
                                                        20, 1, 0, 0, 0.5, 1.6e9, 0));
 }
 
+TEST(DenseEncoderTest, WidthIsWithinWhatTheSchemaSays) {
+  const auto table = MixedTable();
+  DenseEncoderOptions options;
+  EXPECT_EQ(LargestDenseWidth(table->schema(), AllColumns(*table), options),
+            2 + 3 + 2 + 1 + 1 + 2 + 2 + 1);
+  options.missing_indicators = false;
+  options.max_levels = 2;
+  EXPECT_EQ(LargestDenseWidth(table->schema(), AllColumns(*table), options),
+            1 + 2 + 1 + 1 + 1 + 1 + 1 + 1);
+}
+
 TEST(DenseEncoderTest, WeighsTheTrainingRows) {
   const auto table = MixedTable();
   const auto encoder = Learn(*table, {}, {1, 100, 2, 3});

@@ -255,6 +255,41 @@ TEST(TablePredictionTest, GivesAllRowsInBlocks) {
   EXPECT_EQ(model->blocks_, 3);
 }
 
+// Tells how many columns of the table look as if they had no values.
+class EmptyColumnCounter final : public Predictor {
+ public:
+  absl::StatusOr<Predictions> Predict(const Table& table, int) const override {
+    Predictions predictions;
+    double empty = 0;
+    for (const v1::ColumnSchema& column : table.schema().columns()) {
+      empty += column.missing_count() >= table.row_count() ? 1 : 0;
+    }
+    const auto rows = static_cast<size_t>(table.row_count());
+    predictions.columns.push_back({"prediction", std::vector<double>(rows, empty), {}});
+    return predictions;
+  }
+};
+
+// Once a column with as many missing values as a block has rows counted as empty in that block.
+TEST(TablePredictionTest, ColumnsWithManyMissingValuesAreNotEmptyInABlock) {
+  const double missing = std::numeric_limits<double>::quiet_NaN();
+  TableColumn some;
+  some.name = "some";
+  some.numbers = {missing, missing, missing, 1, 2};
+  TableColumn none;
+  none.name = "none";
+  none.numbers.assign(5, missing);
+  TablePrediction prediction(std::make_shared<EmptyColumnCounter>(),
+                             MakeTable({some, none}).value(), 1, 2);
+  std::string all;
+  while (true) {
+    const std::string lines = prediction.Next(100).value();
+    if (lines.empty()) break;
+    all += lines;
+  }
+  EXPECT_EQ(all, "prediction\n1\n1\n1\n1\n1\n");
+}
+
 // Answers one text that is longer than a message may be.
 class LongWinded final : public Predictor {
  public:

@@ -2,6 +2,7 @@
 #include "core/algorithms/convex_relu/cpu_pattern_operator.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -262,6 +263,34 @@ TYPED_TEST(CpuPatternOperatorTest, SelectionsAreThoseBlocks) {
   }
 }
 
+// Memory that calls share, and the bits kept for the blocks of weights that are not zero, must not
+// show.
+TYPED_TEST(CpuPatternOperatorTest, CallsDoNotDependOnEarlierOnes) {
+  ThreadPool pool(2);
+  const Shape shape = {3000, 30, 200, 2};
+  const Layer<TypeParam> dense(shape, 0);
+  const Layer<TypeParam> sparse(shape, 0.9);
+  const Layer<TypeParam> sparser(shape, 0.97);
+  CpuPatternOperator<TypeParam> op = dense.Operator(pool);
+  const std::unique_ptr<PatternOperator<TypeParam>> selected =
+      op.Select(std::vector<int64_t>{7, 150, 3});
+  std::vector<AlignedArray<TypeParam>> alone;
+  for (const auto* layer : {&sparse, &dense, &sparser}) {
+    CpuPatternOperator<TypeParam> fresh = dense.Operator(pool);
+    alone.push_back(layer->Predictions(fresh));
+  }
+  CpuPatternOperator<TypeParam> fresh = dense.Operator(pool);
+  const AlignedArray<TypeParam> gradient =
+      dense.Gradient(*fresh.Select(std::vector<int64_t>{7, 150, 3}));
+  for (int repeat = 0; repeat < 2; ++repeat) {
+    size_t i = 0;
+    for (const auto* layer : {&sparse, &dense, &sparser}) {
+      ExpectSame(layer->Predictions(op), alone[i++]);
+      ExpectSame(dense.Gradient(*selected), gradient);
+    }
+  }
+}
+
 // Large sums with small differences: one block must not lose what another has.
 TEST(CpuPatternOperatorAccuracyTest, ErrorsDoNotGrowWithTheRows) {
   ThreadPool pool(2);
@@ -275,6 +304,50 @@ TEST(CpuPatternOperatorAccuracyTest, ErrorsDoNotGrowWithTheRows) {
   op.Adjoint(1, ones.data(), gradient.data());
   const double expected = static_cast<double>(rows) * static_cast<double>(0.1F);
   EXPECT_NEAR(static_cast<double>(gradient[0]), expected, 4e-6 * expected);
+}
+
+TEST(CpuPatternOperatorStopTest, ProductsAskAndEndAndGoOnAgain) {
+  ThreadPool pool(2);
+  Rng rng(1);
+  const PaddedMatrix<double> data = RandomMatrix<double>(300, 20, rng);
+  CpuPatternOperator<double> op(data, BitMatrix(300, RandomColumns(300, 100, rng), pool), pool);
+  const std::unique_ptr<PatternOperator<double>> selected =
+      op.Select(std::vector<int64_t>{1, 5, 70});
+  std::vector<double> weights(static_cast<size_t>(100 * op.stride()), 0.5);
+  std::vector<double> residuals(300, 1.0);
+  std::vector<double> predictions(300);
+  std::vector<double> first(static_cast<size_t>(3 * op.stride()));
+  selected->Adjoint(1, residuals.data(), first.data());
+  std::atomic<int64_t> asked = 0;
+  op.StopWhen([&] {
+    ++asked;
+    return true;
+  });
+  std::vector<double> again(first.size());
+  selected->Adjoint(1, residuals.data(), again.data());
+  EXPECT_GT(asked, 0) << "selections are stopped, too";
+  const int64_t before = asked;
+  op.Forward(1, weights.data(), predictions.data());
+  EXPECT_GT(asked, before);
+  op.StopWhen(nullptr);
+  selected->Adjoint(1, residuals.data(), again.data());
+  EXPECT_EQ(first, again);
+}
+
+TEST(CpuPatternOperatorWorkTest, CountsTheOperationsOfDenseProducts) {
+  ThreadPool pool(1);
+  Rng rng(1);
+  const PaddedMatrix<double> data = RandomMatrix<double>(90, 7, rng);
+  CpuPatternOperator<double> op(data, BitMatrix(90, RandomColumns(90, 40, rng), pool), pool);
+  std::vector<double> weights(static_cast<size_t>(2 * 40 * op.stride()), 0.0);
+  for (int i = 0; i < 10; ++i) weights[static_cast<size_t>(i * op.stride())] = 1;
+  std::vector<double> predictions(180);
+  op.Forward(2, weights.data(), predictions.data());
+  EXPECT_EQ(op.work().operations, 2.0 * 90 * 10 * 7 * 2) << "blocks of zeros do not count";
+  std::vector<double> norms(40);
+  op.Select(std::vector<int64_t>{3, 4})->AdjointNorms(1, predictions.data(), norms.data());
+  EXPECT_EQ(op.work().operations, 2.0 * 90 * 10 * 7 * 2 + 2.0 * 90 * 2 * 7);
+  EXPECT_GT(op.work().seconds, 0);
 }
 
 }  // namespace

@@ -19,7 +19,7 @@
 namespace trainyard::convex_relu {
 namespace {
 
-const NetworkPass<double>::Check kNoCheck = [] { return absl::OkStatus(); };
+const WorkCheck kNoCheck = [] { return absl::OkStatus(); };
 
 double Dot(const float* a, const double* b, int size) {
   return std::inner_product(a, a + size, b, 0.0);
@@ -91,7 +91,7 @@ TEST_P(NetworkGradientTest, EqualsFiniteDifferencesOfTheDefinition) {
   const NetworkCase c =
       RandomCase(loss, /*rows=*/31, /*features=*/5, /*outputs=*/3, neurons, weighted, /*seed=*/7);
   ThreadPool pool(2);
-  const GateMask mask(c.features, c.gates, pool);
+  const GateMask mask = *GateMask::Make(c.features, c.gates, kNoCheck, pool);
   NetworkWeights<double> weights(neurons, 5, 3);
   Rng random(8);
   FillGaussian(weights.first, 0.5, random);
@@ -135,7 +135,7 @@ TEST(NetworkPassTest, PiecesAddUp) {
     const NetworkCase c = RandomCase(NetworkLoss::kSquared, /*rows=*/30, features, /*outputs=*/2,
                                      neurons, /*weighted=*/true, /*seed=*/3);
     ThreadPool pool(2);
-    const GateMask mask(c.features, c.gates, pool);
+    const GateMask mask = *GateMask::Make(c.features, c.gates, kNoCheck, pool);
     NetworkWeights<double> weights(neurons, features, 2);
     Rng random(4);
     FillGaussian(weights.first, 0.003, random);
@@ -208,12 +208,20 @@ TEST(GateMaskTest, IsOpenWhereTheProductIsAboveZero) {
   NetworkCase c = RandomCase(NetworkLoss::kSquared, 130, 6, 1, 515, false, 11);
   std::fill_n(c.features.row(3), 6, 0.0F);  // all products 0: closed
   ThreadPool pool(3);
-  const GateMask mask(c.features, c.gates, pool);
+  const GateMask mask = *GateMask::Make(c.features, c.gates, kNoCheck, pool);
   for (int64_t row = 0; row < 130; ++row) {
     for (int64_t gate = 0; gate < 515; ++gate) {
       EXPECT_EQ((mask.row(row)[gate / 8] >> (gate % 8) & 1) == 1, IsOpen(c, row, gate));
     }
   }
+}
+
+TEST(GateMaskTest, EndsWithTheChecksError) {
+  const NetworkCase c = RandomCase(NetworkLoss::kSquared, 130, 6, 1, 515, false, 11);
+  ThreadPool pool(2);
+  const auto mask = GateMask::Make(
+      c.features, c.gates, [] { return absl::CancelledError("enough"); }, pool);
+  EXPECT_EQ(mask.status(), absl::CancelledError("enough"));
 }
 
 TEST(NetworkDataTest, RejectsShapesThatDoNotFit) {

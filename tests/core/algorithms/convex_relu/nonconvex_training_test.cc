@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <limits>
@@ -16,6 +17,8 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+
+const WorkCheck kNoCheck = [] { return absl::OkStatus(); };
 
 NonconvexOptions SmallOptions() {
   NonconvexOptions options;
@@ -80,7 +83,9 @@ TEST(NonconvexTrainingTest, PredictionsGiveTheObjective) {
   for (const PaddedMatrix<float>* gates : {static_cast<const PaddedMatrix<float>*>(nullptr),
                                            static_cast<const PaddedMatrix<float>*>(&c.gates)}) {
     const auto runs = *TrainNonconvex(DataOf(c), gates, SmallOptions(), {}, pool);
-    const std::vector<float> z = PredictNetwork(runs[0].weights, gates, c.features, pool);
+    const NonconvexPredictor predictor =
+        *NonconvexPredictor::Make(c.features, gates, kNoCheck, pool);
+    const std::vector<float> z = *predictor.Predict(runs[0].weights, kNoCheck);
     ASSERT_EQ(z.size(), c.targets.size());
     double objective = 0.5e-3 * SquaredNorm(runs[0].weights);
     for (size_t i = 0; i < z.size(); ++i) objective += std::pow(z[i] - c.targets[i], 2) / 200;
@@ -105,6 +110,14 @@ TEST(NonconvexTrainingTest, ARunThatGrowsIsFlaggedAndEnds) {
   EXPECT_EQ(BestSteps(steps)[0].step, 0.01);
 }
 
+TEST(NonconvexTrainingTest, TargetsOfZeroDoNotDiverge) {
+  NetworkCase c = SmallCase();
+  std::fill(c.targets.begin(), c.targets.end(), 0.0F);
+  ThreadPool pool(1);
+  const auto runs = *TrainNonconvex(DataOf(c), nullptr, SmallOptions(), {}, pool);
+  for (const NonconvexRun& run : runs) EXPECT_FALSE(run.diverged);
+}
+
 TEST(NonconvexTrainingTest, AnErrorOfTheCheckEndsAllRuns) {
   const NetworkCase c = RandomCase(NetworkLoss::kSquared, 2000, 30, 1, 1, false, 2);
   ThreadPool pool(2);
@@ -118,6 +131,22 @@ TEST(NonconvexTrainingTest, AnErrorOfTheCheckEndsAllRuns) {
   EXPECT_EQ(runs.status(), absl::CancelledError("enough"));
 }
 
+TEST(NonconvexTrainingTest, AnErrorOfTheMetricsEndsAllRuns) {
+  const NetworkCase c = SmallCase();
+  ThreadPool pool(2);
+  NonconvexOptions options = SmallOptions();
+  options.epochs = 1000000;
+  std::atomic<int> calls{0};
+  const NonconvexHooks hooks = {
+      .metrics = [&](const NetworkWeights<float>&,
+                     const WorkCheck&) -> absl::StatusOr<std::vector<double>> {
+        if (++calls == 20) return absl::InternalError("no metric");
+        return std::vector<double>{1};
+      }};
+  EXPECT_EQ(TrainNonconvex(DataOf(c), nullptr, options, hooks, pool).status(),
+            absl::InternalError("no metric"));
+}
+
 TEST(NonconvexTrainingTest, ReportsEveryRecordAndKeepsMetrics) {
   const NetworkCase c = SmallCase();
   ThreadPool pool(2);
@@ -125,17 +154,19 @@ TEST(NonconvexTrainingTest, ReportsEveryRecordAndKeepsMetrics) {
   options.record_epochs = 4;
   std::vector<int> reports(9, 0);
   std::atomic<int> metrics{0};
-  const NonconvexHooks hooks = {.progress =
-                                    [&](const NonconvexProgress& progress) {
-                                      EXPECT_EQ(progress.runs, 9);
-                                      EXPECT_EQ(progress.epochs, 6);
-                                      ++reports[progress.run];
-                                    },
-                                .metrics =
-                                    [&](const NetworkWeights<float>& weights) {
-                                      ++metrics;
-                                      return std::vector<double>{SquaredNorm(weights)};
-                                    }};
+  const NonconvexHooks hooks = {
+      .progress =
+          [&](const NonconvexProgress& progress) {
+            EXPECT_EQ(progress.runs, 9);
+            EXPECT_EQ(progress.epochs, 6);
+            ++reports[progress.run];
+          },
+      .metrics =
+          [&](const NetworkWeights<float>& weights, const WorkCheck& check) {
+            EXPECT_TRUE(check().ok());
+            ++metrics;
+            return std::vector<double>{SquaredNorm(weights)};
+          }};
   const auto runs = *TrainNonconvex(DataOf(c), nullptr, options, hooks, pool);
   EXPECT_THAT(reports, testing::Each(3));
   EXPECT_EQ(metrics, 27);
@@ -189,8 +220,9 @@ TEST(NonconvexTrainingTest, RejectsOptionsOutOfRange) {
 TEST(NetworkOptimizerTest, FollowsTheUpdateRules) {
   for (const OptimizerKind kind : {OptimizerKind::kSgd, OptimizerKind::kAdam}) {
     const OptimizerSettings settings = {.kind = kind, .momentum = 0.8};
-    NetworkOptimizer optimizer(1, 1, 1);
-    optimizer.Reset(settings);
+    NetworkOptimizer optimizer;
+    ASSERT_TRUE(optimizer.Allocate(1, 1, 1, kind == OptimizerKind::kAdam, kNoCheck).ok());
+    ASSERT_TRUE(optimizer.Reset(settings, kNoCheck).ok());
     NetworkWeights<float> weights(1, 1, 1);
     NetworkWeights<float> gradient(1, 1, 1);
     weights.first.row(0)[0] = 0.7F;
@@ -209,8 +241,7 @@ TEST(NetworkOptimizerTest, FollowsTheUpdateRules) {
         weight -=
             0.3 * (m / (1 - std::pow(0.9, t))) / (std::sqrt(v / (1 - std::pow(0.999, t))) + 1e-8);
       }
-      ASSERT_TRUE(
-          optimizer.Step(0.3, 0.05, gradient, weights, [] { return absl::OkStatus(); }).ok());
+      ASSERT_TRUE(optimizer.Step(0.3, 0.05, gradient, weights, kNoCheck).ok());
       EXPECT_NEAR(weights.first.row(0)[0], weight, 1e-5);
     }
   }
