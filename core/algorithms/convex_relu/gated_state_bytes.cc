@@ -100,6 +100,18 @@ GatedProgress TakeProgress(ByteReader& reader) {
 }
 
 template <typename Real>
+void PutIteration(const RFistaState<Real>& state, ByteWriter& writer) {
+  VisitIteration(state, Put{writer});
+}
+
+template <typename Real>
+RFistaState<Real> TakeIteration(ByteReader& reader) {
+  RFistaState<Real> state;
+  VisitIteration(state, Take{reader});
+  return state;
+}
+
+template <typename Real>
 void PutState(const GatedState<Real>& state, ByteWriter& writer) {
   VisitGated(state, Put{writer});
 }
@@ -123,6 +135,8 @@ LsmrState<Real> TakeLsmrState(ByteReader& reader) {
   return state;
 }
 
+template void PutIteration(const RFistaState<double>&, ByteWriter&);
+template RFistaState<double> TakeIteration(ByteReader&);
 template void PutState(const GatedState<float>&, ByteWriter&);
 template void PutState(const GatedState<double>&, ByteWriter&);
 template GatedState<float> TakeGatedState(ByteReader&);

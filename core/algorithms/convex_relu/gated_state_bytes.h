@@ -11,6 +11,11 @@ void PutProgress(const GatedProgress& progress, ByteWriter& writer);
 GatedProgress TakeProgress(ByteReader& reader);
 
 template <typename Real>
+void PutIteration(const RFistaState<Real>& state, ByteWriter& writer);
+template <typename Real>
+RFistaState<Real> TakeIteration(ByteReader& reader);
+
+template <typename Real>
 void PutState(const GatedState<Real>& state, ByteWriter& writer);
 template <typename Real>
 GatedState<Real> TakeGatedState(ByteReader& reader);

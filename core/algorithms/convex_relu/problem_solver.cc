@@ -132,14 +132,41 @@ class ReluProblemSolver final : public ProblemSolver {
  private:
   std::vector<Fit::Part> PartsOf(const Spec& spec, const TrainingProblem& problem,
                                  ThreadPool& pool) {
-    ReluOptions options;
-    options.relative_gap = spec.solver().relative_gap();
-    options.max_iterations = spec.solver().max_iterations();
+    const ConeProblem cones{products_, rows_, patterns_, pool, problem.gates()};
     std::vector<Fit::Part> parts;
     for (auto& [loss, outputs] : LossesOf(problem.targets())) {
-      parts.push_back({MakeReluPart({products_, rows_, patterns_, pool}, loss, options), outputs});
+      parts.push_back({PartOf(spec, problem, cones, loss), outputs});
     }
     return parts;
+  }
+
+  static std::unique_ptr<PartSolver> PartOf(const Spec& spec, const TrainingProblem& problem,
+                                            const ConeProblem& cones, const RowLoss& loss) {
+    const Solver& solver = spec.solver();
+    const double gap = solver.stop_rule() == Solver::STOP_RULE_GAP ? solver.relative_gap() : -1;
+    if (solver.method() == Solver::METHOD_AUGMENTED_LAGRANGIAN) {
+      LagrangianOptions options;
+      options.delta = solver.initial_penalty() / static_cast<double>(problem.data().rows());
+      options.tolerance = solver.subgradient_tolerance();
+      options.max_iterations = solver.max_iterations();
+      options.rfista = RulesOf(solver);
+      return MakeLagrangianPart(cones, loss, options, gap);
+    }
+    if (solver.method() == Solver::METHOD_CONE_DECOMPOSITION) {
+      GatedOptions options = OptionsOf(spec, problem.data_norm());
+      options.working_sets = gap > 0;
+      DecompositionOptions decomposition;
+      decomposition.method = solver.decomposition() == Solver::DECOMPOSITION_APPROXIMATE
+                                 ? DecompositionMethod::kApproximate
+                             : solver.decomposition() == Solver::DECOMPOSITION_GATE_SHIFT
+                                 ? DecompositionMethod::kGateShift
+                                 : DecompositionMethod::kExact;
+      return MakeDecompositionPart(cones, loss, options, decomposition);
+    }
+    ReluOptions options;
+    options.relative_gap = gap;
+    options.max_iterations = solver.max_iterations();
+    return MakeReluPart(cones, loss, options);
   }
 
   CpuPatternOperator<double> products_;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -293,6 +294,90 @@ TEST(ConvexReluTrainTest, EveryPenaltyAndMethodOfGatedNetworks) {
   objective(Spec::PENALTY_L1, Solver::METHOD_R_FISTA, Spec::PRECISION_DOUBLE);
   objective(Spec::PENALTY_FEATURE_GROUP_L1, Solver::METHOD_R_FISTA, Spec::PRECISION_DOUBLE);
   objective(Spec::PENALTY_NONE, Solver::METHOD_LEAST_SQUARES, Spec::PRECISION_DOUBLE);
+}
+
+// One ReLU network by every method: its report.
+Report ReluReport(const std::shared_ptr<const Table>& table,
+                  const std::function<void(v1::ConvexReluSolver&)>& change) {
+  v1::TrainingSpec spec = ConvexSpec(Spec::MODEL_RELU);
+  change(*spec.mutable_convex_relu()->mutable_solver());
+  FakeTrainingContext context;
+  const auto result = TrainConvex(table, spec, context);
+  EXPECT_TRUE(result.ok()) << result.status();
+  return result.ok() ? result->report.convex_relu() : Report();
+}
+
+TEST(ConvexReluTrainTest, EveryMethodOfReluNetworks) {
+  using Solver = v1::ConvexReluSolver;
+  const auto table = ReadTestTable("diabetes_progression");
+  const Report working = ReluReport(table, [](Solver&) {});
+  EXPECT_EQ(working.status(), Report::STATUS_OPTIMAL);
+  EXPECT_LE(working.greatest_violation(), 1e-7);
+  const Report lagrangian = ReluReport(table, [](Solver& solver) {
+    solver.set_method(Solver::METHOD_AUGMENTED_LAGRANGIAN);
+    solver.set_relative_gap(1e-4);
+  });
+  EXPECT_EQ(lagrangian.status(), Report::STATUS_OPTIMAL);
+  EXPECT_NEAR(lagrangian.objective() / working.objective(), 1, 1e-4);
+  EXPECT_LE(lagrangian.lower_bound(), working.objective());
+  EXPECT_LE(lagrangian.greatest_violation(), 1e-7) << "repaired";
+  EXPECT_NEAR(lagrangian.network_objective() / lagrangian.objective(), 1, 1e-6);
+  const Report loose = ReluReport(table, [](Solver& solver) {
+    solver.set_method(Solver::METHOD_AUGMENTED_LAGRANGIAN);
+    solver.set_stop_rule(Solver::STOP_RULE_SUBGRADIENT);
+    solver.set_subgradient_tolerance(1e-3);
+  });
+  EXPECT_EQ(loose.status(), Report::STATUS_STATIONARY);
+  EXPECT_LT(loose.iterations(), lagrangian.iterations());
+  double gated = 0;
+  for (const Solver::Decomposition decomposition :
+       {Solver::DECOMPOSITION_MIN_NORM, Solver::DECOMPOSITION_APPROXIMATE,
+        Solver::DECOMPOSITION_GATE_SHIFT}) {
+    const Report report = ReluReport(table, [&](Solver& solver) {
+      solver.set_method(Solver::METHOD_CONE_DECOMPOSITION);
+      solver.set_decomposition(decomposition);
+    });
+    EXPECT_EQ(report.status(), Report::STATUS_DECOMPOSED);
+    EXPECT_GT(report.norm_ratio(), 1);
+    // The order of the three objectives on the same gates.
+    EXPECT_LE(report.gated_objective(), working.objective() * (1 + 1e-6));
+    EXPECT_GE(report.objective(), working.lower_bound());
+    EXPECT_LE(report.lower_bound(), working.objective());
+    EXPECT_LE(report.greatest_violation(), 1e-7);
+    // The network in raw units, whose long weights nearly cancel, still says the same.
+    EXPECT_NEAR(report.network_objective() / report.objective(), 1, 1e-6);
+    EXPECT_TRUE(gated == 0 || std::abs(report.gated_objective() / gated - 1) < 1e-12);
+    gated = report.gated_objective();
+  }
+}
+
+TEST(ConvexReluTrainTest, TheLagrangianGoesOnFromItsCheckpointBitForBit) {
+  const auto table = ReadTestTable("iris");
+  v1::TrainingSpec spec = ConvexSpec(Spec::MODEL_RELU, 20);
+  spec.mutable_convex_relu()->mutable_solver()->set_method(
+      v1::ConvexReluSolver::METHOD_AUGMENTED_LAGRANGIAN);
+  spec.mutable_convex_relu()->mutable_solver()->set_relative_gap(1e-2);
+  FillDefaults(spec);
+  Violations violations;
+  ConvexReluAlgorithm().Resolve({{kTestDataset, table->schema()}}, "spec", spec, violations);
+  ASSERT_TRUE(violations.empty());
+  v1::TableInput input = spec.convex_relu().input();
+  const TableColumns columns = ResolveTableInput(table->schema(), "input", input, violations);
+  FakeTrainingContext whole;
+  whole.keep_checkpoints = true;
+  const auto train = [&](TrainingContext& context) {
+    return TrainConvexRelu(spec.convex_relu(), columns, table, nullptr, context,
+                           absl::ZeroDuration());
+  };
+  const auto result = train(whole);
+  ASSERT_TRUE(result.ok()) << result.status();
+  ASSERT_GT(whole.checkpoints.size(), 20u);
+  for (size_t i = 0; i < whole.checkpoints.size(); i += 1 + whole.checkpoints.size() / 5) {
+    FakeTrainingContext context;
+    context.checkpoint = whole.checkpoints[i];
+    ASSERT_TRUE(train(context).ok());
+    EXPECT_EQ(WeightsOf(context), WeightsOf(whole)) << i;
+  }
 }
 
 TEST(ConvexReluTrainTest, SoftmaxSolvesAllClassesTogether) {
