@@ -19,6 +19,12 @@ constexpr double kLeastDecrement = 1e-24;
 constexpr double kReleaseDecrement = 1e-9;
 constexpr double kArmijo = 1e-4;
 constexpr int kMaxHalvings = 30;
+// Damping, relative to the diagonal of the second derivative.
+constexpr double kLeastRidge = 1e-14;
+constexpr double kFirstRidge = 1e-6;
+constexpr double kMostRidge = 1e6;
+// Blocks are zero below this share of the longest.
+constexpr double kVanished = 1e-13;
 // Rows are parallel to a face where the sine is below this.
 constexpr double kIndependent = 1e-9;
 // Multipliers of rows of norm 1 below this share of lambda are negative.
@@ -41,19 +47,21 @@ FaceNewton::FaceNewton(BlockProducts& products, const RowLoss& loss, double lamb
 absl::StatusOr<int> FaceNewton::Improve(const std::function<absl::Status()>& check,
                                         ConeWeights& point, Eigen::VectorXd& predictions) {
   BuildFaces(point);
+  ridge_ = kLeastRidge;
   int steps = 0;
   double last = std::numeric_limits<double>::infinity();
   for (; steps < options_.max_steps; ++steps) {
     const int64_t unknowns = NumberUnknowns();
     if (unknowns == 0 || unknowns > options_.max_unknowns) break;
+    if (DropVanished(predictions)) continue;
     TY_RETURN_IF_ERROR(Accumulate(check, predictions));
-    if (!Solve()) break;
+    if (!Solve(kLeastRidge)) break;
     const double decrement = -gradient_.dot(step_);
     const double objective = loss_.Value(predictions.data());
     if (decrement <= kReleaseDecrement * objective && GrowFaces()) continue;
     if (!(decrement > kLeastDecrement * objective)) break;
-    FindLongestSteps();
-    if (!Move(predictions)) break;
+    TY_ASSIGN_OR_RETURN(const bool moved, Advance(check, predictions));
+    if (!moved) break;
     const bool shrunk = ShrinkFaces();
     // At the end of the arithmetic's precision Newton's steps no longer shorten.
     if (!shrunk && decrement < 1e-16 * objective && decrement > 0.25 * last) break;
@@ -181,13 +189,33 @@ void FaceNewton::AddPenalty() {
   }
 }
 
-// Newton's step, with as little added to the diagonal as makes it positive definite.
-bool FaceNewton::Solve() {
+// Moves by the least damped step that gets lower with every block going as far as its cone allows;
+// damping makes blocks independent of each other, so that there is one. False at the end of the
+// arithmetic's precision.
+absl::StatusOr<bool> FaceNewton::Advance(const std::function<absl::Status()>& check,
+                                         Eigen::VectorXd& predictions) {
+  for (double ridge = ridge_; ridge < kMostRidge; ridge = std::max(30 * ridge, kFirstRidge)) {
+    if (check) TY_RETURN_IF_ERROR(check());
+    if (!Solve(ridge)) continue;
+    FindLongestSteps();
+    if (!MoveEachFar(predictions)) continue;
+    ridge_ = ridge > kFirstRidge ? ridge / 30 : kLeastRidge;
+    return true;
+  }
+  ridge_ = kLeastRidge;
+  if (!Solve(ridge_)) return false;
+  FindLongestSteps();
+  return MoveAllEqually(predictions);
+}
+
+// Newton's step with at least that share of the diagonal added to it; false where it is no descent.
+bool FaceNewton::Solve(double least) {
   // Relative to each unknown: those of short blocks are far stiffer than the others.
   double longest = 0;
   for (const Face& face : faces_) longest = std::max(longest, face.norm);
   const Eigen::ArrayXd diagonal = hessian_.diagonal().array() + lambda_ / longest;
-  for (double ridge = 1e-14; ridge < 1; ridge *= 100) {
+  step_.resize(0);
+  for (double ridge = least; ridge < kMostRidge; ridge *= 100) {
     Eigen::MatrixXd matrix = hessian_;
     matrix.diagonal().array() += ridge * diagonal;
     const Eigen::LLT<Eigen::MatrixXd> factors(matrix);
@@ -229,43 +257,76 @@ void FaceNewton::FindLongestSteps() {
   }
 }
 
-// Goes along the steps: each block as far as its cone allows, and to zero where it would pass it,
-// or all equally far. False where nothing lower is found.
-bool FaceNewton::Move(Eigen::VectorXd& predictions) {
+// Each block goes along its step as far as its cone allows, or to zero where it would pass it, if
+// that is lower.
+bool FaceNewton::MoveEachFar(Eigen::VectorXd& predictions) {
   std::vector<Eigen::VectorXd> moves(faces_.size());
-  Eigen::VectorXd shifted;
-  double shortest = 1;
   double slope = 0;
   for (size_t f = 0; f < faces_.size(); ++f) {
     const Face& face = faces_[f];
-    shortest = std::min(shortest, face.longest);
     moves[f] = face.longest * face.direction;
     const double along = moves[f].dot(face.vector) / face.norm;
     if (along <= -face.norm) moves[f] = -face.vector;
     slope += face.gradient.dot(moves[f].head(face.gradient.size()));
   }
-  bool lower = slope < 0 && Change(moves, slope, predictions, shifted) <= kArmijo * slope;
-  if (!lower) {
-    double share = shortest;
-    const double full = gradient_.dot(step_);
-    for (int trial = 0; !lower && trial < kMaxHalvings && share > 0; ++trial) {
-      for (size_t f = 0; f < faces_.size(); ++f) moves[f] = share * faces_[f].direction;
-      lower = Change(moves, share * full, predictions, shifted) <= kArmijo * share * full;
-      if (!lower) share *= 0.5;
-    }
-    for (Face& face : faces_) {
-      if (share < face.longest) face.blocking = -1;
-    }
-    // Rows in the way at once become part of the faces; what is blocked stays where it is.
-    if (!lower) return shortest == 0;
+  Eigen::VectorXd shifted;
+  if (!(slope < 0) || !(Change(moves, slope, predictions, shifted) <= kArmijo * slope)) {
+    return false;
   }
+  Apply(moves);
+  predictions = shifted;
+  return true;
+}
+
+// All blocks go equally far along their steps, until the first leaves its cone. False where nothing
+// lower is found.
+bool FaceNewton::MoveAllEqually(Eigen::VectorXd& predictions) {
+  double share = 1;
+  for (const Face& face : faces_) share = std::min(share, face.longest);
+  const double slope = gradient_.dot(step_);
+  std::vector<Eigen::VectorXd> moves(faces_.size());
+  Eigen::VectorXd shifted;
+  bool lower = share == 0;
+  for (int trial = 0; share > 0 && !lower && trial < kMaxHalvings; ++trial) {
+    for (size_t f = 0; f < faces_.size(); ++f) moves[f] = share * faces_[f].direction;
+    lower = Change(moves, share * slope, predictions, shifted) <= kArmijo * share * slope;
+    if (!lower) share *= 0.5;
+  }
+  if (!lower) return false;
+  for (Face& face : faces_) {
+    if (share < face.longest) face.blocking = -1;
+  }
+  // Rows that are in the way at once only become part of the faces.
+  if (share == 0) return true;
+  Apply(moves);
+  predictions = shifted;
+  return true;
+}
+
+void FaceNewton::Apply(const std::vector<Eigen::VectorXd>& moves) {
   for (size_t f = 0; f < faces_.size(); ++f) {
     faces_[f].vector += moves[f];
     faces_[f].norm = faces_[f].vector.norm();
     if (faces_[f].norm == 0) Vanish(faces_[f]);
   }
-  predictions = shifted;
-  return true;
+}
+
+// Makes blocks zero that are so to rounding.
+bool FaceNewton::DropVanished(Eigen::VectorXd& predictions) {
+  double longest = 0;
+  for (const Face& face : faces_) {
+    if (!face.vector.isZero(0)) longest = std::max(longest, face.norm);
+  }
+  bool dropped = false;
+  for (Face& face : faces_) {
+    if (face.norm > kVanished * longest || face.vector.isZero(0)) continue;
+    products_.Forward(face.block.pattern, face.vector.data(), one_.data());
+    predictions -= face.block.sign * one_;
+    face.vector.setZero();
+    Vanish(face);
+    dropped = true;
+  }
+  return dropped;
 }
 
 // A block that has become zero stays so here.

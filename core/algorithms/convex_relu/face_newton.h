@@ -58,9 +58,14 @@ class FaceNewton {
                           const Eigen::VectorXd& predictions);
   void AccumulateRows(int64_t begin, int64_t end, Eigen::MatrixXd& hessian) const;
   void AddPenalty();
-  bool Solve();
+  bool DropVanished(Eigen::VectorXd& predictions);
+  absl::StatusOr<bool> Advance(const std::function<absl::Status()>& check,
+                               Eigen::VectorXd& predictions);
+  bool Solve(double least);
   void FindLongestSteps();
-  bool Move(Eigen::VectorXd& predictions);
+  bool MoveEachFar(Eigen::VectorXd& predictions);
+  bool MoveAllEqually(Eigen::VectorXd& predictions);
+  void Apply(const std::vector<Eigen::VectorXd>& moves);
   double Change(const std::vector<Eigen::VectorXd>& moves, double slope,
                 const Eigen::VectorXd& predictions, Eigen::VectorXd& shifted);
   static void Vanish(Face& face);
@@ -78,6 +83,7 @@ class FaceNewton {
   Eigen::MatrixXd hessian_;
   Eigen::VectorXd gradient_;  // in the unknowns
   Eigen::VectorXd step_;
+  double ridge_ = 0;     // that the next step tries first
   Eigen::VectorXd one_;  // predictions of one block
 };
 

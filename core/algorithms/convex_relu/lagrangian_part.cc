@@ -164,7 +164,7 @@ class LagrangianPart final : public PartSolver {
         .Predict(point_, predictions.data());
     loss_.Gradient(predictions.data(), slopes.data());
     TY_ASSIGN_OR_RETURN(const ReluCertifier::Norms norms,
-                        certifier_.Evaluate(slopes.data(), options_.lambda, check));
+                        certifier_.Evaluate(slopes.data(), options_.lambda, 1, check));
     GatedProgress& solve = progress_.solve;
     solve.objective = value.objective;
     solve.smooth = value.smooth;

@@ -66,50 +66,50 @@ absl::Status ReluCertifier::Project(std::span<Task> tasks, double enough,
   return status;
 }
 
-absl::StatusOr<ReluCertifier::Norms> ReluCertifier::Evaluate(
-    const double* slopes, double lambda, const std::function<absl::Status()>& check) {
-  if (check) TY_RETURN_IF_ERROR(check());
+void ReluCertifier::TakeGradient(const double* slopes) {
   products_.Adjoint(1, slopes, gradient_.data());
-  if (check) TY_RETURN_IF_ERROR(check());  // it may have been stopped
-  Norms norms;
   for (size_t i = 0; i < gradient_norms_.size(); ++i) {
     const double* block = gradient_.data() + static_cast<int64_t>(i) * rows_.stride();
     gradient_norms_[i] = Eigen::Map<const Eigen::VectorXd>(block, rows_.stride()).norm();
-    if (gradient_norms_[i] <= lambda) norms.largest = std::max(norms.largest, gradient_norms_[i]);
+  }
+}
+
+absl::StatusOr<ReluCertifier::Norms> ReluCertifier::Evaluate(
+    const double* slopes, double lambda, int64_t most, const std::function<absl::Status()>& check) {
+  if (check) TY_RETURN_IF_ERROR(check());
+  TakeGradient(slopes);
+  Norms norms;
+  for (const double norm : gradient_norms_) {
+    if (norm <= lambda) norms.largest = std::max(norms.largest, norm);
   }
   std::vector<Task> tasks = TasksAbove(lambda);
-  TY_RETURN_IF_ERROR(Project(std::span(tasks), lambda, check));
-  norms.projections = static_cast<int64_t>(tasks.size());
-  for (const Task& task : tasks) {
-    norms.largest = std::max(norms.largest, task.norm);
-    if (task.norm > lambda) norms.violators.push_back({task.block, task.norm});
+  double enough = lambda;  // blocks with a smaller norm are not among those asked for
+  for (size_t begin = 0; begin < tasks.size(); begin += kBlocksOfRound) {
+    if (tasks[begin].norm <= enough) break;
+    const std::span<Task> round =
+        std::span(tasks).subspan(begin, std::min(kBlocksOfRound, tasks.size() - begin));
+    TY_RETURN_IF_ERROR(Project(round, enough, check));
+    norms.projections += static_cast<int64_t>(round.size());
+    for (const Task& task : round) {
+      norms.largest = std::max(norms.largest, task.norm);
+      if (task.norm > enough) norms.violators.push_back({task.block, task.norm});
+    }
+    std::sort(norms.violators.begin(), norms.violators.end(),
+              [](const ConeViolator& a, const ConeViolator& b) {
+                return a.norm != b.norm ? a.norm > b.norm : a.block < b.block;
+              });
+    if (static_cast<int64_t>(norms.violators.size()) >= most) {
+      norms.violators.resize(static_cast<size_t>(most));
+      enough = norms.violators.back().norm;
+    }
   }
-  std::sort(norms.violators.begin(), norms.violators.end(),
-            [](const ConeViolator& a, const ConeViolator& b) {
-              return a.norm != b.norm ? a.norm > b.norm : a.block < b.block;
-            });
   return norms;
 }
 
 absl::StatusOr<double> ReluCertifier::LargestNorm(const double* slopes,
                                                   const std::function<absl::Status()>& check) {
-  if (check) TY_RETURN_IF_ERROR(check());
-  products_.Adjoint(1, slopes, gradient_.data());
-  if (check) TY_RETURN_IF_ERROR(check());  // it may have been stopped
-  for (size_t i = 0; i < gradient_norms_.size(); ++i) {
-    const double* block = gradient_.data() + static_cast<int64_t>(i) * rows_.stride();
-    gradient_norms_[i] = Eigen::Map<const Eigen::VectorXd>(block, rows_.stride()).norm();
-  }
-  std::vector<Task> tasks = TasksAbove(0);
-  double largest = 0;
-  for (size_t begin = 0; begin < tasks.size(); begin += kBlocksOfRound) {
-    if (tasks[begin].norm <= largest) break;
-    const std::span<Task> round =
-        std::span(tasks).subspan(begin, std::min(kBlocksOfRound, tasks.size() - begin));
-    TY_RETURN_IF_ERROR(Project(round, largest, check));
-    for (const Task& task : round) largest = std::max(largest, task.norm);
-  }
-  return largest;
+  TY_ASSIGN_OR_RETURN(const Norms norms, Evaluate(slopes, 0, 1, check));
+  return norms.largest;
 }
 
 double ConeDualBound(const RowLoss& loss, double lambda, const double* predictions,

@@ -37,10 +37,11 @@ class ReluCertifier {
     int64_t projections = 0;
   };
 
-  // Norms at theta = `slopes` (one for each row) against lambda. Only blocks with
-  // ||X^T D_i theta|| > lambda are projected, and not to the end where a bound from fewer rows is
-  // enough. Errors are those of `check`, which may be empty.
-  absl::StatusOr<Norms> Evaluate(const double* slopes, double lambda,
+  // Norms at theta = `slopes` (one for each row) against lambda, with the `most` >= 1 greatest
+  // violators. Only blocks with ||X^T D_i theta|| > lambda that may be among them are projected,
+  // and not to the end where a bound from fewer rows is enough. Errors are those of `check`, which
+  // may be empty.
+  absl::StatusOr<Norms> Evaluate(const double* slopes, double lambda, int64_t most,
                                  const std::function<absl::Status()>& check);
 
   // The greatest of the norms.
@@ -57,6 +58,7 @@ class ReluCertifier {
     double norm;  // of the gradient, then of the projection or a bound of it
   };
 
+  void TakeGradient(const double* slopes);
   std::vector<Task> TasksAbove(double norm) const;
   absl::Status Project(std::span<Task> tasks, double enough,
                        const std::function<absl::Status()>& check);

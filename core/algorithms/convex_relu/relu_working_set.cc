@@ -87,7 +87,8 @@ class ReluRun {
     state_.point.DropZeros();
     Evaluate();
     TY_ASSIGN_OR_RETURN(const ReluCertifier::Norms norms,
-                        certifier_.Evaluate(slopes_.data(), options_.lambda, hooks_.check));
+                        certifier_.Evaluate(slopes_.data(), options_.lambda,
+                                            MostAdded() + progress.active_blocks, hooks_.check));
     ++progress.certificates;
     progress.projections += norms.projections;
     progress.bound = std::max(
@@ -102,6 +103,11 @@ class ReluRun {
     BeginWorkingSet();
     TY_RETURN_IF_ERROR(Checkpoint());
     return std::nullopt;
+  }
+
+  int64_t MostAdded() const {
+    return std::max(
+        {options_.least_added, static_cast<int64_t>(state_.point.blocks.size()), int64_t{1}});
   }
 
   // Adds the worst violators, as many as there are blocks.

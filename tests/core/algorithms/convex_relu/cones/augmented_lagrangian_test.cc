@@ -21,7 +21,7 @@ SolveEnd SolveLagrangian(ReluSetup& setup, const LagrangianOptions& options, Lag
 }
 
 TEST(ConePenaltyTest, HasTheDerivativesAndDivergencesOfItsValue) {
-  ConeProblem problem = RandomProblem(700, 5, 20, 3);
+  ConeTestProblem problem = RandomProblem(700, 5, 20, 3);
   const ConeRows rows(problem.data);
   ThreadPool pool(2);
   std::vector<ConeBlock> blocks;

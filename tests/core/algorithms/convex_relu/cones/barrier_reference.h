@@ -16,7 +16,7 @@ namespace trainyard::convex_relu {
 // may be orthogonal to a gate.
 class BarrierReference {
  public:
-  BarrierReference(const ConeProblem& problem, double lambda)
+  BarrierReference(const ConeTestProblem& problem, double lambda)
       : x_(ToEigen(problem.data)), y_(problem.targets), lambda_(lambda) {
     const int64_t patterns = problem.patterns.patterns();
     const int d = static_cast<int>(x_.cols());

@@ -81,7 +81,7 @@ TEST(ConeProjectionTest, AgreesWithAllSubsetsOfRows) {
   for (uint64_t seed = 0; seed < 300; ++seed) {
     const int d = 1 + static_cast<int>(seed % 4);
     const int n = 1 + static_cast<int>(seed % 10);
-    ConeProblem problem = RandomProblem(n, d, 3, seed);
+    ConeTestProblem problem = RandomProblem(n, d, 3, seed);
     // Some rows are equal, opposite, multiples, or zero.
     if (seed % 3 == 0 && n > 3) {
       std::copy_n(problem.data.row(0), d, problem.data.row(1));
@@ -111,7 +111,7 @@ TEST(ConeProjectionTest, AgreesWithAllSubsetsOfRows) {
 TEST(ConeProjectionTest, IsOptimalOnLargeConesFromAnyStart) {
   for (uint64_t seed = 0; seed < 12; ++seed) {
     const int d = 5 + 9 * static_cast<int>(seed % 5);
-    const ConeProblem problem = RandomProblem(600, d, 4, seed);
+    const ConeTestProblem problem = RandomProblem(600, d, 4, seed);
     const ConeRows rows(problem.data);
     std::mt19937_64 random(seed);
     std::normal_distribution<double> normal;
@@ -134,7 +134,7 @@ TEST(ConeProjectionTest, IsOptimalOnLargeConesFromAnyStart) {
 
 TEST(ConeProjectionTest, IsOptimalOnTablesWithDependentColumns) {
   for (const char* name : {"heart", "breast_cancer_recurrence", "wine", "red_wine"}) {
-    const ConeProblem problem = TableProblem(name, true, 30, 5);
+    const ConeTestProblem problem = TableProblem(name, true, 30, 5);
     const ConeRows rows(problem.data);
     std::mt19937_64 random(9);
     std::normal_distribution<double> normal;
@@ -148,7 +148,7 @@ TEST(ConeProjectionTest, IsOptimalOnTablesWithDependentColumns) {
 }
 
 TEST(ConeProjectionTest, KeepsPointsOfTheCone) {
-  const ConeProblem problem = RandomProblem(50, 6, 1, 3);
+  const ConeTestProblem problem = RandomProblem(50, 6, 1, 3);
   const ConeRows rows(problem.data);
   const Eigen::VectorXd gate = ToEigen(problem.gates).row(0);
   const Projected result = Project(rows, problem.patterns.pattern(0), gate);
@@ -157,7 +157,7 @@ TEST(ConeProjectionTest, KeepsPointsOfTheCone) {
 }
 
 TEST(ConeProjectionTest, IsZeroExactlyInThePolarCone) {
-  const ConeProblem problem = RandomProblem(50, 6, 1, 4);
+  const ConeTestProblem problem = RandomProblem(50, 6, 1, 4);
   const ConeRows rows(problem.data);
   const uint64_t* pattern = problem.patterns.pattern(0);
   const Eigen::MatrixXd a = SignedRows(ToEigen(problem.data), pattern);
@@ -181,7 +181,7 @@ TEST(ConeProjectionTest, IsZeroInTheConeThatIsOnlyZero) {
 }
 
 TEST(ConeProjectionTest, StopsWhenTheNormIsSmallEnough) {
-  const ConeProblem problem = RandomProblem(400, 20, 1, 8);
+  const ConeTestProblem problem = RandomProblem(400, 20, 1, 8);
   const ConeRows rows(problem.data);
   const Eigen::VectorXd p = Eigen::VectorXd::Ones(20);
   std::vector<double> padded(static_cast<size_t>(rows.stride()), 0.0);

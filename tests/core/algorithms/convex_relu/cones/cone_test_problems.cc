@@ -26,7 +26,7 @@ Eigen::MatrixXd ToEigen(const PaddedMatrix<double>& matrix) {
   return dense;
 }
 
-void SampleGates(int gates, uint64_t seed, ConeProblem& problem) {
+void SampleGates(int gates, uint64_t seed, ConeTestProblem& problem) {
   std::mt19937_64 random(seed);
   std::normal_distribution<double> normal;
   const Eigen::MatrixXd x = ToEigen(problem.data);
@@ -56,10 +56,10 @@ void SampleGates(int gates, uint64_t seed, ConeProblem& problem) {
   problem.gates = ToPadded(matrix);
 }
 
-ConeProblem RandomProblem(int rows, int features, int gates, uint64_t seed) {
+ConeTestProblem RandomProblem(int rows, int features, int gates, uint64_t seed) {
   std::mt19937_64 random(seed);
   std::normal_distribution<double> normal;
-  ConeProblem problem;
+  ConeTestProblem problem;
   problem.data =
       ToPadded(Eigen::MatrixXd::NullaryExpr(rows, features, [&] { return normal(random); }));
   problem.targets = Eigen::VectorXd::NullaryExpr(rows, [&] { return normal(random); });
@@ -67,13 +67,13 @@ ConeProblem RandomProblem(int rows, int features, int gates, uint64_t seed) {
   return problem;
 }
 
-ConeProblem TableProblem(const std::string& name, bool classes, int gates, uint64_t seed) {
+ConeTestProblem TableProblem(const std::string& name, bool classes, int gates, uint64_t seed) {
   const auto table =
       ReadTable(std::filesystem::path(kTestData) / "hs" / (name + ".csv"), {}, {}, 1).value();
   const int columns = table->column_count();
   const int rows = static_cast<int>(table->row_count());
   Eigen::MatrixXd x = Eigen::MatrixXd::Ones(rows, columns);
-  ConeProblem problem;
+  ConeTestProblem problem;
   problem.targets.resize(rows);
   for (int k = 0; k < columns; ++k) {
     const auto values = table->numbers(k);

@@ -16,7 +16,7 @@
 namespace trainyard::convex_relu {
 
 // Data, targets and the patterns of random gates, one gate for each.
-struct ConeProblem {
+struct ConeTestProblem {
   PaddedMatrix<double> data;
   Eigen::VectorXd targets;
   PatternBits patterns;
@@ -27,12 +27,12 @@ PaddedMatrix<double> ToPadded(const Eigen::MatrixXd& matrix);
 Eigen::MatrixXd ToEigen(const PaddedMatrix<double>& matrix);
 
 // Gaussian gates whose patterns differ and are not empty: at most `gates`.
-void SampleGates(int gates, uint64_t seed, ConeProblem& problem);
+void SampleGates(int gates, uint64_t seed, ConeTestProblem& problem);
 // Gaussian data and targets.
-ConeProblem RandomProblem(int rows, int features, int gates, uint64_t seed);
+ConeTestProblem RandomProblem(int rows, int features, int gates, uint64_t seed);
 // A table of tests/data/hs with a column of ones, columns divided by their norms and targets of
 // mean 0 and variance 1; of classes, the first one against the rest as +-1.
-ConeProblem TableProblem(const std::string& name, bool classes, int gates, uint64_t seed);
+ConeTestProblem TableProblem(const std::string& name, bool classes, int gates, uint64_t seed);
 
 // The dense n x d matrices D_i X in loops.
 class PlainPatternOperator final : public PatternOperator<double> {

@@ -55,9 +55,16 @@ TEST(ReluCertificateTest, FindsAllViolatorsAndTheirNorms) {
       EXPECT_NEAR(certifier.LargestNorm(slopes.data(), {}).value(), sorted[0], 1e-12 * sorted[0]);
       const size_t above = sorted.size() / 3;
       const double lambda = 0.5 * (sorted[above - 1] + sorted[above]);
-      const ReluCertifier::Norms found = certifier.Evaluate(slopes.data(), lambda, {}).value();
+      const ReluCertifier::Norms found =
+          certifier.Evaluate(slopes.data(), lambda, 1000, {}).value();
       EXPECT_NEAR(found.largest, sorted[0], 1e-12 * sorted[0]);
       ASSERT_EQ(found.violators.size(), above);
+      const ReluCertifier::Norms few = certifier.Evaluate(slopes.data(), lambda, 5, {}).value();
+      ASSERT_EQ(few.violators.size(), 5U);
+      for (size_t k = 0; k < 5; ++k) {
+        EXPECT_EQ(few.violators[k].block, found.violators[k].block);
+      }
+      EXPECT_LE(few.projections, found.projections);
       for (size_t k = 0; k < above; ++k) {
         const ConeViolator& violator = found.violators[k];
         EXPECT_NEAR(violator.norm, sorted[k], 1e-12 * sorted[0]);
@@ -83,7 +90,8 @@ TEST(ReluCertificateTest, BoundsTheOptimumFromAnyPredictions) {
       }
       std::vector<double> slopes(predictions.size());
       loss.Gradient(predictions.data(), slopes.data());
-      const ReluCertifier::Norms norms = certifier.Evaluate(slopes.data(), lambda, {}).value();
+      const ReluCertifier::Norms norms =
+          certifier.Evaluate(slopes.data(), lambda, 1000, {}).value();
       EXPECT_LE(ConeDualBound(loss, lambda, predictions.data(), norms.largest), optimum);
     }
   }

@@ -12,7 +12,7 @@
 namespace trainyard::convex_relu {
 
 struct ReluSetup {
-  explicit ReluSetup(ConeProblem given, LossKind kind = LossKind::kSquared, int threads = 1)
+  explicit ReluSetup(ConeTestProblem given, LossKind kind = LossKind::kSquared, int threads = 1)
       : problem(std::move(given)),
         rows(problem.data),
         products(problem.data, problem.patterns),
@@ -32,7 +32,7 @@ struct ReluSetup {
     return SolveRelu(products, rows, problem.patterns, pool, loss, options, state, hooks).value();
   }
 
-  ConeProblem problem;
+  ConeTestProblem problem;
   ConeRows rows;
   PlainPatternOperator products;
   ThreadPool pool;

@@ -61,7 +61,7 @@ TEST(ReluWorkingSetTest, CertifiesTables) {
   for (const TableCase& table : cases) {
     ReluSetup setup(TableProblem(table.name, table.classes, 100, 17));
     const double largest = setup.LargestLambda();
-    for (const double share : {0.1, 0.01}) {
+    for (const double share : {0.1, 0.01, 0.003}) {
       ReluOptions options;
       options.lambda = share * largest;
       options.relative_gap = 1e-9;
