@@ -110,8 +110,7 @@ absl::Status WriteTreeModel(const v1::TreeModel& model, const TreeEnsemble& ense
   size_t bytes = 0;
   const auto flush = [&] {
     const std::filesystem::path path = folder / PartName(number++);
-    const absl::Status status =
-        WriteFileAtomically(FileSystem::Real(), path, part.SerializeAsString());
+    absl::Status status = WriteFileAtomically(FileSystem::Real(), path, part.SerializeAsString());
     part.Clear();
     bytes = 0;
     return status;

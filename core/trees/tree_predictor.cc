@@ -54,7 +54,7 @@ int64_t TreePredictor::RowsPerBlock(int64_t rows) const {
   const int64_t columns = std::max<int64_t>(static_cast<int64_t>(used_features_.size()), 1);
   // Half of a usual second-level cache; the other half is for the tree. Small ensembles stay in
   // cache anyway, and their blocks should too.
-  constexpr int64_t kCachedValues = 128 * 1024;
+  constexpr int64_t kCachedValues = int64_t{128} * 1024;
   int64_t block = std::clamp<int64_t>(kCachedValues / columns, 256, 8192);
   if (trees_.size() < 4) block /= 4;
   // A large tree is worth reading for about as many rows as it has leaves.

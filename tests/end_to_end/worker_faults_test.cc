@@ -108,21 +108,25 @@ TEST_F(WorkerFaultsTest, StoppedWorkerIsFoundByItsSilence) {
 
 TEST_F(WorkerFaultsTest, KilledWorkersUnderLoadLoseNothing) {
   std::vector<std::string> ids;
-  for (int i = 0; i < 12; ++i) {
-    ids.push_back(
-        service_.SubmitDiagnostic({"steps=30", "step_seconds=0.01", "checkpoint_every_steps=10"},
-                                  {"--cpu-threads", "1", "--max-attempts", "20"}));
-  }
+  int kills = 0;
   uint32_t random = 12345;
-  for (int kills = 0; kills < 8;) {
-    const auto workers = FindAttemptProcesses(service_.data_dir().string(), "").workers;
-    if (!workers.empty()) {
-      random = random * 1664525 + 1013904223;
-      kill(workers[(random >> 16) % workers.size()], SIGKILL);
-      ++kills;
+  for (size_t i = 0; i < 12; ++i) {
+    ids.push_back(
+        service_.SubmitDiagnostic({"steps=30", "step_seconds=0.03", "checkpoint_every_steps=10"},
+                                  {"--cpu-threads", "1", "--max-attempts", "20"}));
+    // Every second job loses two workers; with each the wait for the next attempt doubles.
+    const std::string& victim = ids[i - i % 2];
+    const absl::Time deadline = absl::Now() + absl::Seconds(20);
+    std::vector<pid_t> workers;
+    while (workers.empty() && absl::Now() < deadline) {
+      absl::SleepFor(absl::Milliseconds(5));
+      workers = FindAttemptProcesses(service_.data_dir().string(), victim).workers;
     }
-    absl::SleepFor(absl::Milliseconds(150));
+    random = random * 1664525 + 1013904223;
+    absl::SleepFor(absl::Milliseconds((random >> 16) % 500));
+    if (!workers.empty() && kill(workers.front(), SIGKILL) == 0) ++kills;
   }
+  EXPECT_GE(kills, 6);
   for (const std::string& id : ids) {
     const v1::Job job = service_.WaitForEnd(id, absl::Seconds(120));
     EXPECT_EQ(job.state(), v1::Job::STATE_SUCCEEDED) << job.error().message();
