@@ -123,10 +123,8 @@ TEST(ResultsTest, ShowsListsAsTables) {
             "\npath\n"
             "lambda  objective  relative gap  iterations  seconds  active neurons  cv error  cv "
             "standard error\n"
-            "   0.5          2                         0      1.5               3               "
-            "              \n"
-            "  0.25          1         1e-07          10      1.5               3               "
-            "              \n")
+            "   0.5          2                         0      1.5               3\n"
+            "  0.25          1         1e-07          10      1.5               3\n")
       << text;
   EXPECT_NE(text.find("adam"), std::string::npos);
   EXPECT_NE(text.find("… and 5 lines more"), std::string::npos);

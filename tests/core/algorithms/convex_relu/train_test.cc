@@ -299,7 +299,7 @@ TEST(ConvexReluTrainTest, EveryPenaltyAndMethodOfGatedNetworks) {
 // One ReLU network by every method: its report.
 Report ReluReport(const std::shared_ptr<const Table>& table,
                   const std::function<void(v1::ConvexReluSolver&)>& change) {
-  v1::TrainingSpec spec = ConvexSpec(Spec::MODEL_RELU);
+  v1::TrainingSpec spec = ConvexSpec(Spec::MODEL_RELU, 15);
   change(*spec.mutable_convex_relu()->mutable_solver());
   FakeTrainingContext context;
   const auto result = TrainConvex(table, spec, context);
@@ -315,10 +315,10 @@ TEST(ConvexReluTrainTest, EveryMethodOfReluNetworks) {
   EXPECT_LE(working.greatest_violation(), 1e-7);
   const Report lagrangian = ReluReport(table, [](Solver& solver) {
     solver.set_method(Solver::METHOD_AUGMENTED_LAGRANGIAN);
-    solver.set_relative_gap(1e-4);
+    solver.set_relative_gap(1e-3);
   });
   EXPECT_EQ(lagrangian.status(), Report::STATUS_OPTIMAL);
-  EXPECT_NEAR(lagrangian.objective() / working.objective(), 1, 1e-4);
+  EXPECT_NEAR(lagrangian.objective() / working.objective(), 1, 1e-3);
   EXPECT_LE(lagrangian.lower_bound(), working.objective());
   EXPECT_LE(lagrangian.greatest_violation(), 1e-7) << "repaired";
   EXPECT_NEAR(lagrangian.network_objective() / lagrangian.objective(), 1, 1e-6);
