@@ -44,8 +44,8 @@ struct TensorView {
 inline constexpr int64_t kMaxSafetensorsHeader = 100'000'000;
 
 // Writes a file as WriteFilePiecewise does. Tensors lie in the order of types by size, largest
-// first, then of names, and data begin at a multiple of 8, so that every element is aligned; for the
-// same tensors and at most one entry of metadata the bytes are those of the reference
+// first, then of names, and data begin at a multiple of 8, so that every element is aligned; for
+// the same tensors and at most one entry of metadata the bytes are those of the reference
 // implementation. `metadata` are texts for readers. INVALID_ARGUMENT when a name is repeated, is
 // `__metadata__` or is not UTF-8, a shape does not fit its bytes, or the header is too large; else
 // the errors of WriteFilePiecewise.
