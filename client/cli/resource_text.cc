@@ -79,8 +79,11 @@ std::string RunTimeText(const v1::Job& job) {
 
 std::string AttemptsText(const v1::Job& job, const Terminal& terminal) {
   if (job.attempts_size() == 0) return "";
-  TextTable table(
-      {{"attempt", true}, {"started"}, {"took", true}, {"memory", true}, {"end"}, {"error"}});
+  std::vector<TextColumn> columns = {{"attempt", true}, {"started"}, {"took", true},
+                                     {"memory", true},  {"end"},     {"error"}};
+  const bool has_gpus = job.resources().gpus() > 0;
+  if (has_gpus) columns.push_back({"GPUs"});
+  TextTable table(std::move(columns));
   for (const v1::Attempt& attempt : job.attempts()) {
     const bool ended = attempt.has_end_time();
     std::string end = EnumText(attempt.end_cause());
@@ -88,12 +91,17 @@ std::string AttemptsText(const v1::Job& job, const Terminal& terminal) {
     if (attempt.has_exit_code() && attempt.exit_code() != 0) {
       absl::StrAppend(&end, " (exit code ", attempt.exit_code(), ")");
     }
-    table.AddRow({IdOf(attempt.name()), HumanTime(attempt.start_time(), absl::Now()),
-                  ended ? HumanDuration(absl::ToDoubleSeconds(ToTime(attempt.end_time()) -
-                                                              ToTime(attempt.start_time())))
-                        : "",
-                  attempt.peak_memory_bytes() > 0 ? HumanBytes(attempt.peak_memory_bytes()) : "",
-                  end, Printable(attempt.error().message())});
+    std::vector<std::string> row = {
+        IdOf(attempt.name()),
+        HumanTime(attempt.start_time(), absl::Now()),
+        ended ? HumanDuration(absl::ToDoubleSeconds(ToTime(attempt.end_time()) -
+                                                    ToTime(attempt.start_time())))
+              : "",
+        attempt.peak_memory_bytes() > 0 ? HumanBytes(attempt.peak_memory_bytes()) : "",
+        end,
+        Printable(attempt.error().message())};
+    if (has_gpus) row.push_back(absl::StrJoin(attempt.gpus(), " "));
+    table.AddRow(std::move(row));
   }
   return absl::StrCat("\n", table.Render(terminal));
 }

@@ -64,6 +64,9 @@ class TrainingContext {
   // Threads that the job may use, at least 1.
   virtual int threads() const = 0;
 
+  // GPUs that the job has to itself: the CUDA devices 0, 1, …. 0: it runs on the CPU.
+  virtual int gpus() const { return 0; }
+
   // Number of this attempt, from 1.
   virtual int attempt() const = 0;
 };

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -20,6 +21,9 @@ struct WorkerLaunch {
   std::string token;              // one-time secret; never in the arguments or the environment
   std::string server_address;     // gRPC target that the worker dials
   v1::ResourceRequest resources;  // limits to apply; 0 means none
+  // The GPUs that the attempt may use, by their drivers' names. It sees no others, and none at all
+  // where this is empty.
+  std::vector<std::string> gpus;
 };
 
 // How an attempt's processes ended.

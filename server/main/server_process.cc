@@ -50,13 +50,14 @@ std::vector<v1::Device> FindDevices(const std::filesystem::path& worker_binary,
   return {cpu};
 }
 
+bool IsUsableGpu(const v1::Device& device) {
+  return device.kind() == v1::Device::KIND_CUDA && device.unavailable_reason().empty();
+}
+
 Slots CapacityOf(const Settings& settings, const Machine& machine,
                  const std::vector<v1::Device>& devices) {
   Slots slots;
-  for (const v1::Device& device : devices) {
-    const bool usable = device.unavailable_reason().empty();
-    if (usable && device.kind() == v1::Device::KIND_CUDA) ++slots.gpus;
-  }
+  slots.gpus = static_cast<int32_t>(std::ranges::count_if(devices, IsUsableGpu));
   slots.cpu_threads =
       settings.cpu_slots > 0 ? static_cast<int32_t>(settings.cpu_slots) : machine.cpu_threads;
   slots.memory_bytes =
@@ -189,6 +190,9 @@ class Server final : public ServerProcess {
     LogInfo("workers run on this machine", {{"confinement", executor_->DescribeConfinement()}});
     JobManager::Options options;
     options.capacity = capacity_;
+    for (const v1::Device& device : devices_) {
+      if (IsUsableGpu(device)) options.gpus.push_back({device.id(), device.driver_name()});
+    }
     options.worker_address = worker_address;
     options.max_queued_jobs = settings_.max_queued_jobs;
     options.default_memory_bytes = settings_.default_job_memory;

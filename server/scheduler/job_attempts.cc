@@ -98,6 +98,9 @@ void JobManagerImpl::StartAttempt(JobRecord& record) {
   message.set_name(attempt.name);
   message.set_executor(attempt.record.executor);
   *message.mutable_start_time() = trainyard::ToProto(clock_->Now());
+  for (std::string& gpu : gpus_.Take(record.key, live.job.resources().gpus())) {
+    message.add_gpus(std::move(gpu));
+  }
   if (!live.job.has_start_time()) *live.job.mutable_start_time() = message.start_time();
   live.job.clear_progress();
 
@@ -134,7 +137,7 @@ void JobManagerImpl::PostLaunch(JobRecord& record) {
   attempt.process = LiveAttempt::Process::kStarting;
   attempt.started = Now();
   WorkerLaunch launch{attempt.name, std::exchange(attempt.token, {}), options_.worker_address,
-                      live.job.resources()};
+                      live.job.resources(), gpus_.DriverNames(record.key)};
   ++under_way_;
   runtime_->PostProcessWork(
       Guarded([this, id = attempt.id, launch = std::move(launch)] { Launch(id, launch); }));
@@ -238,7 +241,10 @@ void JobManagerImpl::PrepareInputs(int64_t attempt_id, const JobName& name,
   Settle(*record);
 }
 
-void JobManagerImpl::ReleaseSlots(JobRecord& record) { queue_->Release(record.key, clock_->Now()); }
+void JobManagerImpl::ReleaseSlots(JobRecord& record) {
+  queue_->Release(record.key, clock_->Now());
+  gpus_.Release(record.key);
+}
 
 void JobManagerImpl::OnExit(int64_t attempt_id, WorkerExit exit) {
   MutexLock lock(&mutex_);

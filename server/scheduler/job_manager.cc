@@ -50,7 +50,8 @@ JobManagerImpl::JobManagerImpl(const Options& options, const Dependencies& depen
                                           if (notifier->runtime != nullptr)
                                             notifier->runtime->Notify(std::move(callback));
                                         })),
-      queue_(SchedulingQueue::Create(QueueOptions(options))) {
+      queue_(SchedulingQueue::Create(QueueOptions(options))),
+      gpus_(options.gpus) {
   MutexLock lock(&log_notifier_->mutex);
   log_notifier_->runtime = runtime_.get();
 }

@@ -17,6 +17,7 @@
 #include "proto/schema/resource_names.h"
 #include "server/execution/executor.h"
 #include "server/scheduler/event_log.h"
+#include "server/scheduler/gpu_pool.h"
 #include "server/scheduler/queue.h"
 #include "server/storage/blob_store.h"
 #include "server/storage/catalogue.h"
@@ -42,7 +43,8 @@ class WorkerLink {
 class JobManager {
  public:
   struct Options {
-    Slots capacity;              // of this machine
+    Slots capacity;  // of this machine; the number of GPUs is that of `gpus`
+    std::vector<GpuPool::Gpu> gpus;
     std::string worker_address;  // gRPC target for workers
     int64_t max_queued_jobs = 100'000;
     int64_t default_memory_bytes = 0;  // of jobs that ask for none; 0: no limit

@@ -232,6 +232,7 @@ class JobManagerImpl : public JobManager {
 
   mutable Mutex mutex_;
   std::unique_ptr<SchedulingQueue> queue_ ABSL_GUARDED_BY(mutex_);
+  GpuPool gpus_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, std::unique_ptr<JobRecord>> records_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<int64_t, JobRecord*> attempts_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<int64_t, JobRecord*> sessions_ ABSL_GUARDED_BY(mutex_);

@@ -146,6 +146,7 @@ void JobManagerImpl::RecoverAttempt(JobRecord& record, AttemptRecord attempt_rec
   queue_->AddRunning({record.key, record.name.project, live.job.priority(),
                       FromProto(live.job.create_time()), absl::InfinitePast(), SlotsOf(live.job)},
                      started);
+  gpus_.TakeThese(record.key, {message.gpus().begin(), message.gpus().end()});
   attempt.reconnect_deadline = Now() + options_.reconnect_timeout;
   if (live.job.has_time_limit()) {
     attempt.time_limit_deadline = attempt.started + FromProto(live.job.time_limit());

@@ -31,6 +31,7 @@ WorkerContext::WorkerContext(const v1::Assignment& assignment, std::filesystem::
       checkpoint_path_(assignment.checkpoint_path()),
       models_(assignment.models().begin(), assignment.models().end()),
       threads_(std::max(1, assignment.resources().cpu_threads())),
+      gpus_(assignment.resources().gpus()),
       attempt_(assignment.attempt()),
       estimator_(dependencies.clock->Monotonic()) {}
 

@@ -49,6 +49,7 @@ class WorkerContext : public TrainingContext, public FaultHooks {
   absl::StatusOr<InputModel> FindModel(std::string_view name) override;
   const std::filesystem::path& model_folder() const override { return model_folder_; }
   int threads() const override { return threads_; }
+  int gpus() const override { return gpus_; }
   int attempt() const override { return attempt_; }
 
   void WriteGarbage() override { dependencies_.write_garbage(); }
@@ -59,6 +60,7 @@ class WorkerContext : public TrainingContext, public FaultHooks {
   const std::string checkpoint_path_;
   const std::vector<v1::AssignedModel> models_;
   const int threads_;
+  const int gpus_;
   const int attempt_;
   Mutex mutex_;
   ProgressEstimator estimator_ ABSL_GUARDED_BY(mutex_);

@@ -8,7 +8,9 @@
 
 #include <cerrno>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "core/base/sha256.h"
 #include "core/base/status.h"
 #include "server/execution/local/attempt_folder.h"
@@ -60,6 +62,14 @@ bool RunsIn(const fs::path& binary, const std::vector<fs::path>& groups, int bor
   const bool waited = waitpid(process->pid, &status, 0) == process->pid;
   ForgetOwnedChild(process->pid);
   return waited && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+// Makes CUDA show these GPUs, named as the driver does, and no others.
+void ShowGpus(const std::vector<std::string>& gpus, std::vector<std::string>& environment) {
+  constexpr absl::string_view kVariable = "CUDA_VISIBLE_DEVICES=";
+  std::erase_if(environment,
+                [](const std::string& entry) { return absl::StartsWith(entry, kVariable); });
+  environment.push_back(absl::StrCat(kVariable, absl::StrJoin(gpus, ",")));
 }
 
 // Whether workers can be started inside their version 2 group.
@@ -145,6 +155,7 @@ absl::StatusOr<SpawnedProcess> LocalExecutorImpl::StartWorker(const WorkerLaunch
   request.arguments.insert(request.arguments.end(), options_.worker_arguments.begin(),
                            options_.worker_arguments.end());
   request.environment = InheritedEnvironment();
+  ShowGpus(launch.gpus, request.environment);
   request.environment.push_back(absl::StrCat("TMPDIR=", folder.scratch().string()));
   request.environment.push_back(absl::StrCat(kAttemptVariable, "=", MarkerOf(launch.attempt)));
   request.standard_error = errors.get();

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 
+#include "absl/strings/match.h"
 #include "tests/server/execution/executor_fixture.h"
 
 namespace trainyard {
@@ -191,6 +192,34 @@ TEST_P(LocalExecutorTest, TokenIsOnlyInThePipe) {
   EXPECT_EQ(mode, std::filesystem::perms::owner_all);
   executor_->Kill(AttemptOf("secrets"));
   waiter.Wait();
+}
+
+TEST_P(LocalExecutorTest, WorkersSeeTheirGpusAlone) {
+  setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3", 1);
+  const auto environment_with = [&](const std::string& job, std::vector<std::string> gpus) {
+    ExitWaiter waiter;
+    const WorkerLaunch launch{.attempt = AttemptOf(job),
+                              .token = "token",
+                              .server_address = "unix:x",
+                              .gpus = std::move(gpus)};
+    EXPECT_TRUE(executor_->Launch(launch, waiter.callback()).ok());
+    const auto file = std::filesystem::path("/proc") /
+                      absl::StrCat(executor_->ProcessId(launch.attempt)) / "environ";
+    // The process shows its own environment once it has begun the worker's program.
+    EXPECT_TRUE(
+        Eventually([&] { return absl::StrContains(ReadWhole(file), ScratchOf(job).string()); }));
+    const std::string environment = ReadWhole(file);
+    executor_->Kill(launch.attempt);
+    waiter.Wait();
+    return absl::StrCat(std::string(1, '\0'), environment);
+  };
+  const auto entry = [](const std::string& value) {
+    return HasSubstr(
+        absl::StrCat(std::string(1, '\0'), "CUDA_VISIBLE_DEVICES=", value, std::string(1, '\0')));
+  };
+  EXPECT_THAT(environment_with("sleep", {"GPU-a", "GPU-c"}), entry("GPU-a,GPU-c"));
+  EXPECT_THAT(environment_with("secrets", {}), entry(""));
+  unsetenv("CUDA_VISIBLE_DEVICES");
 }
 
 TEST_P(LocalExecutorTest, ManyQuickWorkersLeaveNothing) {

@@ -83,6 +83,7 @@ class FakeExecutor : public Executor {
   struct Process {
     std::string token;
     v1::ResourceRequest resources;
+    std::vector<std::string> gpus;
     OnExit on_exit;
     bool terminated = false;
     bool killed = false;
@@ -95,7 +96,7 @@ class FakeExecutor : public Executor {
     if (!launch_error_.ok()) return launch_error_;
     ++launches_;
     if (processes_.contains(launch.attempt)) ++double_launches_;
-    processes_[launch.attempt] = {launch.token, launch.resources, std::move(on_exit)};
+    processes_[launch.attempt] = {launch.token, launch.resources, launch.gpus, std::move(on_exit)};
     return "process of " + launch.attempt;
   }
   absl::Status Adopt(const std::string& attempt, const std::string& process,
