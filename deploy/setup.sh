@@ -11,7 +11,8 @@ build_packages=(
   libsqlite3-dev zlib1g-dev libssl-dev libfast-float-dev libeigen3-dev libcli11-dev
   prometheus-cpp-dev libonnx-dev libdnnl-dev libgtest-dev libgmock-dev libbenchmark-dev
 )
-run_packages=(libgrpc++1.51 libprotobuf32 libsqlite3-0 zlib1g libssl3 libprometheus-cpp-pull1.0 libprometheus-cpp-core1.0)
+run_packages=(libgrpc++1.51 libprotobuf32 libsqlite3-0 zlib1g libssl3 libprometheus-cpp-pull1.0 libprometheus-cpp-core1.0
+              libdnnl2)
 
 case "${1:-build}" in
   build) packages=("${build_packages[@]}") ;;
