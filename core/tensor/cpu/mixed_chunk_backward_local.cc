@@ -1,0 +1,192 @@
+#include <algorithm>
+
+#include "core/tensor/cpu/mixed_chunk_backward_parts.h"
+
+namespace trainyard::cpu_attention {
+namespace {
+
+constexpr int64_t kPartsWanted = 8;
+constexpr int64_t kGroupsWanted = 16;
+
+}  // namespace
+
+template <typename T>
+LocalBackward<T>::LocalBackward(const MixedChunkViews<T>& views,
+                                const MixedChunkGradientViews<T>& gradients, int threads)
+    : views_(views),
+      gradients_(gradients),
+      scores_(views),
+      squares_((views.chunk + kSideOfSquare - 1) / kSideOfSquare),
+      parts_(squares_ <= 2 ? 1 : std::min(squares_, std::max<int64_t>(kPartsWanted, threads))),
+      groups_(std::min(views.batches * views.chunks(),
+                       gradients.dbias == nullptr ? views.batches * views.chunks()
+                                                  : std::max<int64_t>(kGroupsWanted, threads))),
+      scratch_(
+          Tensor::Empty(views.arguments.v.device(), {threads, ScratchOfThread()}, DTypeOf<T>())) {
+  Device& device = views.arguments.v.device();
+  if (parts_ > 1) {
+    partial_queries_ = Tensor::Empty(device, {parts_ - 1, views.chunk, views.s}, DTypeOf<T>());
+  } else if (gradients.dbias != nullptr) {
+    partial_bias_ = Tensor::Zeros(device, {groups_, views.chunk, views.chunk}, DTypeOf<T>());
+  }
+}
+
+template <typename T>
+void LocalBackward<T>::Run(ThreadPool& threads) const {
+  if (parts_ > 1) {
+    RunLargeChunks(threads);
+  } else {
+    RunSmallChunks(threads);
+  }
+}
+
+template <typename T>
+void LocalBackward<T>::RunSmallChunks(ThreadPool& threads) const {
+  const int64_t count = views_.batches * views_.chunks();
+  const int64_t bias_size = views_.chunk * views_.chunk;
+  threads.Run(groups_, [&](int64_t group, int thread) {
+    Part part{.dquad_q = gradients_.dquad_q,
+              .scratch = scratch_.template data<T>() + thread * ScratchOfThread()};
+    if (partial_bias_.defined()) {
+      part.dbias = partial_bias_.template data<T>() + group * bias_size;
+    }
+    for (int64_t i = group; i < count; i += groups_) {
+      RunPart(i / views_.chunks(), i % views_.chunks(), part);
+    }
+  });
+  if (partial_bias_.defined()) AddBias(threads);
+}
+
+template <typename T>
+void LocalBackward<T>::AddBias(ThreadPool& threads) const {
+  const T* const partial = partial_bias_.template data<T>();
+  threads.Run(views_.chunk, [&](int64_t row, int) {
+    T* const to = gradients_.dbias + row * views_.arguments.chunk;
+    for (int64_t group = 0; group < groups_; ++group) {
+      const T* const from = partial + (group * views_.chunk + row) * views_.chunk;
+      for (int64_t j = 0; j < views_.chunk; ++j) to[j] += from[j];
+    }
+  });
+}
+
+template <typename T>
+void LocalBackward<T>::RunLargeChunks(ThreadPool& threads) const {
+  for (int64_t i = 0; i < views_.batches * views_.chunks(); ++i) {
+    const int64_t batch = i / views_.chunks();
+    const int64_t chunk = i % views_.chunks();
+    const RowRange rows = views_.SegmentsOf(batch).Rows(chunk);
+    T* const partial = partial_queries_.template data<T>();
+    const int64_t size = views_.chunk * views_.s;
+    threads.Run(parts_, [&](int64_t index, int thread) {
+      Part part{.index = index,
+                .count = parts_,
+                .dquad_q = gradients_.dquad_q,
+                .dbias = gradients_.dbias,
+                .scratch = scratch_.template data<T>() + thread * ScratchOfThread()};
+      if (index > 0) {
+        T* const own = partial + (index - 1) * size;
+        std::fill_n(own, size, T{0});
+        part.dquad_q = Rows<T>(own - rows.first * views_.s, views_.s);
+      }
+      RunPart(batch, chunk, part);
+    });
+    threads.Run((rows.rows() + kRowsOfStrip - 1) / kRowsOfStrip, [&](int64_t strip, int) {
+      const int64_t end = std::min((strip + 1) * kRowsOfStrip, rows.rows());
+      for (int64_t row = strip * kRowsOfStrip; row < end; ++row) {
+        T* const to = gradients_.dquad_q.At(batch, rows.first + row);
+        for (int64_t index = 0; index + 1 < parts_; ++index) {
+          const T* const from = partial + index * size + row * views_.s;
+          for (int64_t j = 0; j < views_.s; ++j) to[j] += from[j];
+        }
+      }
+    });
+  }
+}
+
+template <typename T>
+void LocalBackward<T>::RunPart(int64_t batch, int64_t chunk, const Part& part) const {
+  const int64_t chunk_rows = views_.SegmentsOf(batch).Rows(chunk).rows();
+  for (int64_t key = part.index * kSideOfSquare; key < chunk_rows;
+       key += part.count * kSideOfSquare) {
+    const int64_t keys = std::min(kSideOfSquare, chunk_rows - key);
+    const int64_t begin = views_.arguments.causal ? key : 0;
+    for (int64_t row = begin; row < chunk_rows; row += kSideOfSquare) {
+      const int64_t rows = std::min(kSideOfSquare, chunk_rows - row);
+      RunSquare({batch, chunk, row, rows, key, keys}, part, row == begin);
+    }
+  }
+}
+
+template <typename T>
+void LocalBackward<T>::RunSquare(const ChunkTile& square, const Part& part, bool first) const {
+  const int64_t start = square.chunk * views_.chunk;
+  T* const weights = part.scratch;
+  T* const dscores = weights + kSideOfSquare * kSideOfSquare;
+  const RowRange range{start + square.row, start + square.row + square.rows};
+  const OutputGradient<T> dout = UngatedGradient(views_, gradients_, square.batch, range, 0,
+                                                 views_.e, dscores + kSideOfSquare * kSideOfSquare);
+  for (int64_t row = 0; row < square.rows; row += kRowsOfStrip) {
+    ChunkTile strip = square;
+    strip.row += row;
+    strip.rows = std::min(kRowsOfStrip, square.rows - row);
+    if (views_.arguments.causal) {
+      strip.keys = std::min(square.keys, strip.row + strip.rows - square.key);
+    }
+    T* const strip_weights = weights + row * kSideOfSquare;
+    T* const strip_dscores = dscores + row * kSideOfSquare;
+    scores_.Products(strip, strip_weights, kSideOfSquare);
+    SerialGemm({strip.rows, strip.keys, views_.e, false, true}, T{1}, dout.data + row * dout.stride,
+               dout.stride, views_.v.At(square.batch, start + square.key), views_.v.stride(), T{0},
+               strip_dscores, kSideOfSquare);
+    scores_.Differentiate(strip, strip_weights, strip_dscores, kSideOfSquare);
+    AddToQueries(strip, part, strip_dscores);
+  }
+  AddToKeys(square, part, dout, first);
+}
+
+template <typename T>
+void LocalBackward<T>::AddToQueries(const ChunkTile& strip, const Part& part,
+                                    const T* dscores) const {
+  const int64_t start = strip.chunk * views_.chunk;
+  const bool overwrite = part.index == 0 && strip.key == 0;
+  SerialGemm({strip.rows, views_.s, strip.keys}, static_cast<T>(views_.arguments.scale_qk), dscores,
+             kSideOfSquare, views_.quad_k.At(strip.batch, start + strip.key),
+             views_.quad_k.stride(), overwrite ? T{0} : T{1},
+             part.dquad_q.At(strip.batch, start + strip.row), part.dquad_q.stride());
+  if (part.dbias == nullptr) return;
+  const int64_t stride = partial_bias_.defined() ? views_.chunk : views_.arguments.chunk;
+  for (int64_t i = 0; i < strip.rows; ++i) {
+    T* const to = part.dbias + (strip.row + i) * stride + strip.key;
+    const T* const from = dscores + i * kSideOfSquare;
+    for (int64_t j = 0; j < strip.keys; ++j) to[j] += from[j];
+  }
+}
+
+template <typename T>
+void LocalBackward<T>::AddToKeys(const ChunkTile& square, const Part& part,
+                                 const OutputGradient<T>& dout, bool first) const {
+  const int64_t start = square.chunk * views_.chunk;
+  const bool diagonal = views_.arguments.causal && square.row == square.key;
+  const int64_t step = diagonal ? kRowsOfStrip : square.keys;
+  const T beta = first ? T{0} : T{1};
+  for (int64_t key = 0; key < square.keys; key += step) {
+    const int64_t keys = std::min(step, square.keys - key);
+    const int64_t skipped = diagonal ? key : 0;
+    const int64_t rows = square.rows - skipped;
+    const T* const weights = part.scratch + skipped * kSideOfSquare + key;
+    const T* const dscores = weights + kSideOfSquare * kSideOfSquare;
+    const int64_t to = start + square.key + key;
+    SerialGemm({keys, views_.e, rows, true, false}, static_cast<T>(views_.arguments.scale_a),
+               weights, kSideOfSquare, dout.data + skipped * dout.stride, dout.stride, beta,
+               gradients_.dv.At(square.batch, to), gradients_.dv.stride());
+    SerialGemm({keys, views_.s, rows, true, false}, static_cast<T>(views_.arguments.scale_qk),
+               dscores, kSideOfSquare, views_.quad_q.At(square.batch, start + square.row + skipped),
+               views_.quad_q.stride(), beta, gradients_.dquad_k.At(square.batch, to),
+               gradients_.dquad_k.stride());
+  }
+}
+
+template class LocalBackward<float>;
+template class LocalBackward<double>;
+
+}  // namespace trainyard::cpu_attention

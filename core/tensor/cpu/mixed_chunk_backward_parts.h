@@ -1,0 +1,128 @@
+// The parts of the gradient of mixed chunk attention.
+//
+// With dO = dOut * gate, P the local scores before the rectifier and A = relu(P)^2:
+//   local   dA = dO V';  dP = dA * 2 scale_a relu(P);  dQq = scale_qk dP Kq;  dKq = scale_qk dP'
+//   Qq;
+//           dV = scale_a A' dO;  db = sum of dP over chunks and sequences
+//   global  dQl = dO M';  dM = weight Ql' dO, summed over the chunks that see a chunk: D;
+//           dKl = V D';  dV += Kl D
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/base/thread_pool.h"
+#include "core/tensor/cpu/mixed_chunk_parts.h"
+
+namespace trainyard::cpu_attention {
+
+template <typename T>
+struct MixedChunkGradientViews {
+  explicit MixedChunkGradientViews(const MixedChunkGradients& g)
+      : dout(g.dout),
+        dquad_q(g.dquad_q),
+        dquad_k(g.dquad_k),
+        dlin_q(g.dlin_q),
+        dlin_k(g.dlin_k),
+        dv(g.dv),
+        dgate(g.dgate),
+        dbias(g.dbias.defined() ? g.dbias.data<T>() : nullptr) {}
+
+  const Rows<T> dout;
+  const Rows<T> dquad_q;
+  const Rows<T> dquad_k;
+  const Rows<T> dlin_q;
+  const Rows<T> dlin_k;
+  const Rows<T> dv;
+  const Rows<T> dgate;
+  T* const dbias;
+};
+
+// Rows of dO: where they lie, and their distance.
+template <typename T>
+struct OutputGradient {
+  const T* data = nullptr;
+  int64_t stride = 0;
+};
+
+// Rows [row, row + rows) of a sequence: dOut itself without a gate, else dOut * gate in `scratch`
+// of rows x width.
+template <typename T>
+OutputGradient<T> UngatedGradient(const MixedChunkViews<T>& views,
+                                  const MixedChunkGradientViews<T>& gradients, int64_t batch,
+                                  RowRange rows, int64_t column, int64_t width, T* scratch);
+
+// dQq, dKq and db; overwrites dV with the local part.
+//
+// Chunks of up to two squares are one task each, and those of equal index modulo a fixed number sum
+// db together. Larger chunks come one after the other; their keys are dealt to several tasks, each
+// with a dQq of its own.
+template <typename T>
+class LocalBackward {
+ public:
+  LocalBackward(const MixedChunkViews<T>& views, const MixedChunkGradientViews<T>& gradients,
+                int threads);
+  void Run(ThreadPool& threads) const;
+
+ private:
+  struct Part {
+    int64_t index = 0;
+    int64_t count = 1;  // keys are dealt in squares to so many
+    Rows<T> dquad_q;    // of the sequence's rows
+    T* dbias = nullptr;
+    T* scratch = nullptr;
+  };
+
+  int64_t ScratchOfThread() const { return kSideOfSquare * (2 * kSideOfSquare + views_.e); }
+  void RunSmallChunks(ThreadPool& threads) const;
+  void RunLargeChunks(ThreadPool& threads) const;
+  void RunPart(int64_t batch, int64_t chunk, const Part& part) const;
+  void RunSquare(const ChunkTile& square, const Part& part, bool first) const;
+  void AddToQueries(const ChunkTile& strip, const Part& part, const T* dscores) const;
+  void AddToKeys(const ChunkTile& square, const Part& part, const OutputGradient<T>& dout,
+                 bool first) const;
+  void AddBias(ThreadPool& threads) const;
+
+  const MixedChunkViews<T>& views_;
+  const MixedChunkGradientViews<T>& gradients_;
+  const ChunkScores<T> scores_;
+  const int64_t squares_;  // along a side of a chunk
+  const int64_t parts_;    // of a large chunk
+  const int64_t groups_;   // of small chunks
+  const Tensor scratch_;
+  Tensor partial_queries_;  // [parts - 1, chunk, s]
+  Tensor partial_bias_;     // [groups, chunk, chunk]
+};
+
+// dQl, dKl, the global part of dV, and the gate's gradient.
+template <typename T>
+class GlobalBackward {
+ public:
+  GlobalBackward(const MixedChunkViews<T>& views, const MixedChunkGradientViews<T>& gradients,
+                 int threads);
+  // After LocalBackward, whose dV this adds to. Without views.ungated, dgate holds the local part
+  // of the output.
+  void Run(ThreadPool& threads) const;
+
+ private:
+  int64_t ScratchOfThread() const { return kSideOfSquare * sums_.columns(); }
+  Rows<T> Target(const Rows<T>& whole, int64_t task_of_sequence) const;
+  void RunQueries(int64_t batch, int64_t column, const Rows<T>& target, T* scratch) const;
+  void RunKeys(int64_t batch, int64_t column, const Rows<T>& target, T* scratch) const;
+  void AddGradientOfStates(int64_t batch, int64_t chunk, int64_t column, T* scratch) const;
+  void AddParts(ThreadPool& threads, const Rows<T>& whole) const;
+
+  const MixedChunkViews<T>& views_;
+  const MixedChunkGradientViews<T>& gradients_;
+  const StateSums<T> sums_;
+  const std::vector<ScanPlan> plans_;  // backward
+  const Tensor scratch_;
+  std::vector<Tensor> partial_;  // dQl and then dKl of all column blocks but the first
+};
+
+// dgate = dOut * ungated for some columns of a chunk's rows; without `ungated`, dgate holds it.
+template <typename T>
+void GateGradient(const MixedChunkViews<T>& views, const MixedChunkGradientViews<T>& gradients,
+                  int64_t batch, int64_t chunk, int64_t column, int64_t width);
+
+}  // namespace trainyard::cpu_attention

@@ -1,0 +1,48 @@
+#include "core/tensor/cpu/mixed_chunk_parts.h"
+
+namespace trainyard::cpu_attention {
+
+template <typename T>
+LocalForward<T>::LocalForward(const MixedChunkViews<T>& views, const Rows<T>& target, int threads)
+    : views_(views),
+      target_(target),
+      scores_(views),
+      scratch_(Tensor::Empty(views.arguments.v.device(), {threads, kRowsOfStrip * kSideOfSquare},
+                             DTypeOf<T>())) {}
+
+template <typename T>
+void LocalForward<T>::Run(ThreadPool& threads, int64_t first, int64_t end) const {
+  const int64_t squares = (views_.chunk + kSideOfSquare - 1) / kSideOfSquare;
+  threads.Run(views_.batches * (end - first) * squares, [&](int64_t task, int thread) {
+    // Late squares first: under a causal mask they take longest.
+    const int64_t begin = (squares - 1 - task % squares) * kSideOfSquare;
+    const int64_t chunk = first + task / squares % (end - first);
+    const int64_t batch = task / squares / (end - first);
+    const int64_t chunk_rows = views_.SegmentsOf(batch).Rows(chunk).rows();
+    T* const scores = scratch_.template data<T>() + thread * kRowsOfStrip * kSideOfSquare;
+    const int64_t stop = std::min(begin + kSideOfSquare, chunk_rows);
+    for (int64_t row = begin; row < stop; row += kRowsOfStrip) {
+      RunStrip(batch, chunk, row, std::min(kRowsOfStrip, stop - row), chunk_rows, scores);
+    }
+  });
+}
+
+template <typename T>
+void LocalForward<T>::RunStrip(int64_t batch, int64_t chunk, int64_t row, int64_t rows,
+                               int64_t chunk_rows, T* scores) const {
+  const int64_t start = chunk * views_.chunk;
+  const int64_t keys_end = scores_.KeysOf(row + rows, chunk_rows);
+  for (int64_t key = 0; key < keys_end; key += kSideOfSquare) {
+    const ChunkTile tile{batch, chunk, row, rows, key, std::min(kSideOfSquare, keys_end - key)};
+    scores_.Products(tile, scores, kSideOfSquare);
+    scores_.Weigh(tile, scores, kSideOfSquare);
+    SerialGemm({rows, views_.e, tile.keys}, static_cast<T>(views_.arguments.scale_a), scores,
+               kSideOfSquare, views_.v.At(batch, start + key), views_.v.stride(),
+               key == 0 ? T{0} : T{1}, target_.At(batch, start + row), target_.stride());
+  }
+}
+
+template class LocalForward<float>;
+template class LocalForward<double>;
+
+}  // namespace trainyard::cpu_attention

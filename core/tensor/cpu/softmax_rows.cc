@@ -1,0 +1,56 @@
+#include "core/tensor/cpu/softmax_rows.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "core/tensor/cpu/softmax_row_functions.h"
+
+namespace trainyard {
+namespace {
+
+const softmax_rows::Functions& Best() {
+  static const softmax_rows::Functions best = __builtin_cpu_supports("avx512f")
+                                                  ? softmax_rows::Avx512Functions()
+                                                  : softmax_rows::Avx2Functions();
+  return best;
+}
+
+}  // namespace
+
+float MaximumOfRow(const float* scores, int64_t n) { return Best().maximum(scores, n); }
+
+double MaximumOfRow(const double* scores, int64_t n) {
+  double maximum = -std::numeric_limits<double>::infinity();
+  for (int64_t j = 0; j < n; ++j) maximum = std::max(maximum, scores[j]);
+  return maximum;
+}
+
+float ExponentiateRow(float* scores, int64_t n, float shift) {
+  return Best().exponentiate(scores, n, shift);
+}
+
+double ExponentiateRow(double* scores, int64_t n, double shift) {
+  double sum = 0;
+  for (int64_t j = 0; j < n; ++j) {
+    scores[j] = std::exp2(scores[j] - shift);
+    sum += scores[j];
+  }
+  return sum;
+}
+
+void DifferentiateRow(float* weights, float* gradients, int64_t n,
+                      const SoftmaxRowGradient& gradient) {
+  Best().differentiate(weights, gradients, n, static_cast<float>(gradient.shift),
+                       static_cast<float>(gradient.mean), static_cast<float>(gradient.scale));
+}
+
+void DifferentiateRow(double* weights, double* gradients, int64_t n,
+                      const SoftmaxRowGradient& gradient) {
+  for (int64_t j = 0; j < n; ++j) {
+    weights[j] = std::exp2(weights[j] - gradient.shift);
+    gradients[j] = gradient.scale * weights[j] * (gradients[j] - gradient.mean);
+  }
+}
+
+}  // namespace trainyard
