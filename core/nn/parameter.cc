@@ -1,7 +1,5 @@
 #include "core/nn/parameter.h"
 
-#include <algorithm>
-
 #include "core/tensor/kernels/random_kernels.h"
 #include "core/tensor/tensor_error.h"
 
@@ -35,17 +33,23 @@ Parameter& ParameterSet::Add(std::string_view name, const Shape& shape,
       break;
   }
   parameters_.push_back(std::make_unique<Parameter>(std::string(name), value, decays));
+  by_name_[parameters_.back()->name()] = parameters_.back().get();
+  ++version_;
   return *parameters_.back();
 }
 
 Parameter* ParameterSet::Find(std::string_view name) const {
-  const auto found = std::ranges::find(parameters_, name,
-                                       [](const auto& p) -> std::string_view { return p->name(); });
-  return found == parameters_.end() ? nullptr : found->get();
+  const auto found = by_name_.find(name);
+  return found == by_name_.end() ? nullptr : found->second;
 }
 
 void ParameterSet::Remove(std::string_view name) {
-  std::erase_if(parameters_, [name](const auto& p) { return p->name() == name; });
+  const auto found = by_name_.find(name);
+  if (found == by_name_.end()) return;
+  const Parameter* const parameter = found->second;
+  by_name_.erase(found);
+  std::erase_if(parameters_, [parameter](const auto& p) { return p.get() == parameter; });
+  ++version_;
 }
 
 int64_t ParameterSet::values() const {

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -43,12 +45,16 @@ class Parameter {
   // Factor of the learning rate.
   double rate_factor() const { return rate_factor_; }
   void set_rate_factor(double factor) { rate_factor_ = factor; }
+  // Gradients are clipped by the norm of all parameters of one group; from 0.
+  int clip_group() const { return clip_group_; }
+  void set_clip_group(int group) { clip_group_ = group; }
 
  private:
   const std::string name_;
   const Variable variable_;
   const bool decays_;
   double rate_factor_ = 1;
+  int clip_group_ = 0;
 };
 
 // The parameters of a model, in the order in which they were made. Names are unique; parts of a
@@ -72,6 +78,8 @@ class ParameterSet {
   Parameter* Find(std::string_view name) const;
   // Does nothing where there is none.
   void Remove(std::string_view name);
+  // Grows with every parameter that is added or removed.
+  int64_t version() const { return version_; }
 
   const std::vector<std::unique_ptr<Parameter>>& all() const { return parameters_; }
   // Number of values in all parameters.
@@ -83,6 +91,8 @@ class ParameterSet {
   const uint64_t seed_;
   const DType type_;
   std::vector<std::unique_ptr<Parameter>> parameters_;
+  std::map<std::string, Parameter*, std::less<>> by_name_;
+  int64_t version_ = 0;
 };
 
 }  // namespace trainyard::nn

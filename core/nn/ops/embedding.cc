@@ -1,0 +1,32 @@
+#include "core/nn/ops/embedding.h"
+
+#include "core/nn/ops/cross_entropy.h"
+#include "core/nn/ops/support.h"
+#include "core/nn/recorder.h"
+#include "core/tensor/kernels/embedding_kernels.h"
+
+namespace trainyard::nn {
+
+Variable Embed(const Variable& table, const Tensor& indices, double scale) {
+  ExpectFloating("embed", table);
+  ExpectShape("embed", "table", table.value(), {-1, -1});
+  ExpectClasses("embed", indices, indices.defined() ? indices.elements() : 0, table.size(0));
+  const Tensor flat = indices.Contiguous().View({indices.elements()});
+  const Tensor y =
+      Tensor::Empty(table.device(), indices.shape().WithAppended(table.size(1)), table.dtype());
+  table.device().embedding().Gather(table.value().Contiguous(), flat, scale, AsRows(y));
+  return Recorder("embed", table)
+      .Record(y, [flat, scale, shape = table.shape()](BackwardContext& context) {
+        const Tensor dy = AsRows(context.output_gradient());
+        const Tensor target = context.AddTarget(0);
+        if (target.is_contiguous()) {
+          dy.device().embedding().ScatterAdd(flat, dy, scale, target);
+          return;
+        }
+        const Tensor dtable = Tensor::Zeros(dy.device(), shape, dy.dtype());
+        dy.device().embedding().ScatterAdd(flat, dy, scale, dtable);
+        context.Add(0, dtable);
+      });
+}
+
+}  // namespace trainyard::nn
