@@ -37,6 +37,12 @@ Tensor Variable::grad() const {
   return output.filled ? output.gradient : Tensor();
 }
 
+Tensor Variable::GradientOrZeros() const {
+  const GradientTarget target = LeafOf(node_).Target(0);
+  if (!target.accumulate) target.tensor.Fill(0);
+  return target.tensor;
+}
+
 void Variable::ClearGradient() const { LeafOf(node_).outputs()[0].filled = false; }
 
 void Variable::ReleaseGradient() const {

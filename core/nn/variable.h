@@ -33,6 +33,8 @@ class Variable {
   // Of a leaf: dL/dvalue as summed since the last ClearGradient, of the value's shape and
   // contiguous; undefined before the first Backward that reaches it.
   Tensor grad() const;
+  // Of a leaf: its gradient, zeros where there was none.
+  Tensor GradientOrZeros() const;
   // Of a leaf: the next gradient overwrites the buffer of this one.
   void ClearGradient() const;
   // Of a leaf: gives the buffer of the gradient back.

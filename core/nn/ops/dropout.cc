@@ -7,11 +7,11 @@
 
 namespace trainyard::nn {
 
-Variable Dropout(const Variable& x, double rate, RandomSource& random) {
+Variable Dropout(const Variable& x, double rate, RandomSource* random) {
   ExpectFloating("dropout", x);
   if (!(rate >= 0 && rate < 1)) ThrowInvalidTensor("dropout: the rate ", rate, " is not in [0, 1)");
-  if (rate == 0) return x;
-  const RandomStream stream = random.TakeStream();
+  if (rate == 0 || random == nullptr) return x;
+  const RandomStream stream = random->TakeStream();
   const Tensor y = Tensor::Empty(x.device(), x.shape(), x.dtype());
   x.device().random().Dropout(stream, rate, x.value().Contiguous(), y, false);
   return Recorder("dropout", x).Record(y, [stream, rate](BackwardContext& context) {

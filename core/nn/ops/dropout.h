@@ -6,8 +6,8 @@
 
 namespace trainyard::nn {
 
-// Each element is 0 with probability `rate` in [0, 1), else divided by 1 - rate; a rate of 0 gives
-// x. Takes one stream of `random` where the rate is above 0. Evaluation leaves it out.
-Variable Dropout(const Variable& x, double rate, RandomSource& random);
+// Each element is 0 with probability `rate` in [0, 1), else divided by 1 - rate. A rate of 0, or no
+// source of random numbers (evaluation), gives x; else one stream of `random` is taken.
+Variable Dropout(const Variable& x, double rate, RandomSource* random);
 
 }  // namespace trainyard::nn

@@ -153,8 +153,8 @@ void CheckLinear(const Variable& x, const Variable& weight, const Variable& bias
 
 }  // namespace
 
-Variable Linear(const Variable& x, const Variable& weight, const Variable& bias,
-                Activation activation) {
+Variable LinearProduct(const Variable& x, const Variable& weight, const Variable& bias,
+                       Activation activation) {
   CheckLinear(x, weight, bias);
   Recorder recorder("linear", x, weight, bias);
   const Tensor y = Tensor::Empty(x.device(), x.shape().WithDim(-1, weight.size(1)), x.dtype());

@@ -18,7 +18,7 @@ Variable Matmul(const Variable& a, const Variable& b, const MatmulOptions& optio
 
 // act(x W + b): x [..., in], weight [in, out], bias [out] or undefined. The gradients of weight and
 // bias are written straight into those of the parameters.
-Variable Linear(const Variable& x, const Variable& weight, const Variable& bias,
-                Activation activation = Activation::kNone);
+Variable LinearProduct(const Variable& x, const Variable& weight, const Variable& bias,
+                       Activation activation = Activation::kNone);
 
 }  // namespace trainyard::nn
