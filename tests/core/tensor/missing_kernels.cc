@@ -1,4 +1,5 @@
-// Stands in for groups of kernels that no library defines yet; what a library defines is preferred.
+// Stands in for groups of kernels that no library defines yet. What a library before
+// this one on the line of the linker defines is taken from there.
 #include "core/tensor/cpu/cpu_kernels.h"
 #include "core/tensor/kernels/attention_kernels.h"
 #include "core/tensor/kernels/convolution_kernels.h"
