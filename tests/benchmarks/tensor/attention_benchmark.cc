@@ -118,7 +118,10 @@ struct Mixed {
     const auto tokens = static_cast<double>(arguments.v.size(0) * arguments.v.size(1));
     const auto chunk = static_cast<double>(std::min(arguments.chunk, arguments.v.size(1)));
     const double keys = arguments.causal ? (chunk + 1) / 2 : chunk;
-    return 2.0 * tokens * (keys * (128 + 512) + (arguments.global ? 2.0 * 128 * 512 : 0));
+    // Under a causal mask the first chunk sees no other and the last is seen by none.
+    const double chunks = static_cast<double>(arguments.v.size(1)) / chunk;
+    const double linked = arguments.causal ? (chunks - 1) / chunks : 1;
+    return 2.0 * tokens * (keys * (128 + 512) + (arguments.global ? linked * 2.0 * 128 * 512 : 0));
   }
   MixedChunkArguments arguments;
   MixedChunkGradients gradients;

@@ -1,4 +1,4 @@
-#include "core/tensor/cpu/softmax_rows.h"
+#include "core/tensor/cpu/score_rows.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,7 +6,7 @@
 #include <random>
 #include <vector>
 
-#include "core/tensor/cpu/softmax_row_functions.h"
+#include "core/tensor/cpu/score_row_functions.h"
 #include "gtest/gtest.h"
 
 namespace trainyard {
@@ -14,9 +14,9 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-std::vector<softmax_rows::Functions> AllFunctions() {
-  std::vector<softmax_rows::Functions> all = {softmax_rows::Avx2Functions()};
-  if (__builtin_cpu_supports("avx512f")) all.push_back(softmax_rows::Avx512Functions());
+std::vector<score_rows::Functions> AllFunctions() {
+  std::vector<score_rows::Functions> all = {score_rows::Avx2Functions()};
+  if (__builtin_cpu_supports("avx512f")) all.push_back(score_rows::Avx512Functions());
   return all;
 }
 
@@ -28,7 +28,7 @@ std::vector<float> RandomRow(int64_t n, float size) {
   return row;
 }
 
-TEST(SoftmaxRowsTest, MaximumOfEveryLength) {
+TEST(ScoreRowsTest, MaximumOfEveryLength) {
   for (const auto& functions : AllFunctions()) {
     EXPECT_EQ(functions.maximum(nullptr, 0), -kInfinity);
     for (int64_t n = 1; n < 200; ++n) {
@@ -38,7 +38,7 @@ TEST(SoftmaxRowsTest, MaximumOfEveryLength) {
   }
 }
 
-TEST(SoftmaxRowsTest, PowersMatchTheLibrary) {
+TEST(ScoreRowsTest, PowersMatchTheLibrary) {
   for (const auto& functions : AllFunctions()) {
     for (int64_t n = 0; n < 200; ++n) {
       std::vector<float> row = RandomRow(n, 30);
@@ -58,7 +58,7 @@ TEST(SoftmaxRowsTest, PowersMatchTheLibrary) {
   }
 }
 
-TEST(SoftmaxRowsTest, PowersAtTheEdges) {
+TEST(ScoreRowsTest, PowersAtTheEdges) {
   for (const auto& functions : AllFunctions()) {
     std::vector<float> row = {-kInfinity, -1e30F, -126, -149, -160, 0, 127, 128, 1e30F, kInfinity};
     row.push_back(std::numeric_limits<float>::quiet_NaN());
@@ -76,7 +76,7 @@ TEST(SoftmaxRowsTest, PowersAtTheEdges) {
   }
 }
 
-TEST(SoftmaxRowsTest, GradientsMatchTheFormula) {
+TEST(ScoreRowsTest, GradientsMatchTheFormula) {
   for (const auto& functions : AllFunctions()) {
     for (const int64_t n : {1, 7, 8, 9, 16, 31, 33, 100}) {
       std::vector<float> weights = RandomRow(n, 2);
@@ -93,6 +93,33 @@ TEST(SoftmaxRowsTest, GradientsMatchTheFormula) {
         const double expected = 0.125 * weight * (before[i] - 0.25);
         EXPECT_NEAR(weights[i], weight, weight * 2.4e-7);
         EXPECT_NEAR(gradients[i], expected, std::abs(expected) * 1e-6 + 1e-9);
+      }
+    }
+  }
+}
+
+TEST(ScoreRowsTest, SquaredRectifierMatchesTheFormula) {
+  for (const auto& functions : AllFunctions()) {
+    for (int64_t n = 0; n < 70; ++n) {
+      for (const bool with_bias : {false, true}) {
+        const std::vector<float> scores = RandomRow(n + 1, 2);
+        const std::vector<float> before = RandomRow(n + 2, 1);
+        const std::vector<float> bias = RandomRow(n + 3, 1);
+        std::vector<float> squares = scores;
+        functions.square_rectified(squares.data(), with_bias ? bias.data() : nullptr, n);
+        std::vector<float> weights = scores;
+        std::vector<float> gradients = before;
+        functions.differentiate_square(weights.data(), gradients.data(),
+                                       with_bias ? bias.data() : nullptr, n, 0.5F);
+        for (size_t i = 0; i < static_cast<size_t>(n); ++i) {
+          const float p = std::max(scores[i] + (with_bias ? bias[i] : 0), 0.0F);
+          EXPECT_EQ(squares[i], p * p);
+          EXPECT_EQ(weights[i], p * p);
+          EXPECT_NEAR(gradients[i], before[i] * 0.5F * p, std::abs(before[i] * p) * 1e-6F);
+        }
+        const auto end = static_cast<size_t>(n);
+        EXPECT_EQ(squares[end], scores[end]);
+        EXPECT_EQ(gradients[end], before[end]);
       }
     }
   }
