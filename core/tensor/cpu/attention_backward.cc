@@ -10,7 +10,7 @@
 #include "core/tensor/cpu/attention_scores.h"
 #include "core/tensor/cpu/cpu_attention.h"
 #include "core/tensor/cpu/serial_gemm.h"
-#include "core/tensor/cpu/softmax_rows.h"
+#include "core/tensor/cpu/score_rows.h"
 
 namespace trainyard::cpu_attention {
 namespace {

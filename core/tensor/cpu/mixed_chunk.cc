@@ -29,23 +29,25 @@ void Run(CpuDevice& device, const MixedChunkArguments& arguments) {
   const MixedChunkViews<T> views(arguments);
   const LocalForward<T> local(views, views.out, threads.threads());
   if (!arguments.global) {
-    local.Run(threads, 0, views.chunks());
+    local.Run(threads, views.Everything());
     threads.Run(views.batches * views.chunks(), [&](int64_t task, int) {
       Finish(views, task / views.chunks(), task % views.chunks(), 0, views.e);
     });
     return;
   }
   const StateSums<T> sums(views, ColumnsOfTask(views.batches, views.e, threads.threads()));
-  local.Run(threads, 0, views.chunks());
-  threads.Run(views.batches * sums.tasks_of_sequence(), [&](int64_t task, int) {
-    const int64_t batch = task / sums.tasks_of_sequence();
-    const int64_t column = task % sums.tasks_of_sequence() * sums.columns();
-    for (int64_t chunk = 0; chunk < views.chunks(); ++chunk) {
-      sums.Advance(batch, chunk, column);
-      sums.AddTo(views.out, batch, chunk, column);
-      Finish(views, batch, chunk, column, sums.WidthOf(column));
-    }
-  });
+  for (const ChunkWindow& window : views.Windows(threads.threads())) {
+    local.Run(threads, window);
+    threads.Run(window.batches() * sums.tasks_of_sequence(), [&](int64_t task, int) {
+      const int64_t batch = window.first_batch + task / sums.tasks_of_sequence();
+      const int64_t column = task % sums.tasks_of_sequence() * sums.columns();
+      for (int64_t chunk = window.first_chunk; chunk < window.end_chunk; ++chunk) {
+        sums.Advance(batch, chunk, column);
+        sums.AddTo(views.out, batch, chunk, column);
+        Finish(views, batch, chunk, column, sums.WidthOf(column));
+      }
+    });
+  }
 }
 
 }  // namespace

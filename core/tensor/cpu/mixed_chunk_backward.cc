@@ -36,20 +36,41 @@ void GateGradient(const MixedChunkViews<T>& views, const MixedChunkGradientViews
 
 namespace {
 
+// The gradient of the global part by queries, then, from the last window to the first, what belongs
+// to keys and values.
 template <typename T>
-void Run(CpuDevice& device, const MixedChunkArguments& forward,
-         const MixedChunkGradients& gradient_tensors) {
-  ThreadPool& threads = device.threads();
-  const MixedChunkViews<T> views(forward);
-  const MixedChunkGradientViews<T> gradients(gradient_tensors);
+void RunWithGlobal(ThreadPool& threads, const MixedChunkViews<T>& views,
+                   const MixedChunkGradientViews<T>& gradients) {
+  const std::vector<ChunkWindow> windows = views.Windows(threads.threads());
+  LocalBackward<T> local(views, gradients, threads.threads());
+  const GlobalBackward<T> global(views, gradients, threads.threads());
   if (views.gate.defined() && !views.ungated.defined()) {
-    LocalForward<T>(views, gradients.dgate, threads.threads()).Run(threads, 0, views.chunks());
+    const LocalForward<T> again(views, gradients.dgate, threads.threads());
+    for (const ChunkWindow& window : windows) {
+      again.Run(threads, window);
+      global.RunQueries(threads, window);
+    }
+  } else {
+    global.RunQueries(threads, views.Everything());
   }
-  LocalBackward<T>(views, gradients, threads.threads()).Run(threads);
-  if (forward.global) {
-    GlobalBackward<T>(views, gradients, threads.threads()).Run(threads);
-    return;
+  global.AddParts(threads, gradients.dlin_q);
+  for (size_t i = windows.size(); i-- > 0;) {
+    local.Run(threads, windows[i]);
+    global.RunKeys(threads, windows[i]);
   }
+  global.AddParts(threads, gradients.dlin_k);
+  local.AddBias(threads);
+}
+
+template <typename T>
+void RunLocal(ThreadPool& threads, const MixedChunkViews<T>& views,
+              const MixedChunkGradientViews<T>& gradients) {
+  if (views.gate.defined() && !views.ungated.defined()) {
+    LocalForward<T>(views, gradients.dgate, threads.threads()).Run(threads, views.Everything());
+  }
+  LocalBackward<T> local(views, gradients, threads.threads());
+  local.Run(threads, views.Everything());
+  local.AddBias(threads);
   threads.Run(views.batches * views.chunks(), [&](int64_t task, int) {
     const int64_t batch = task / views.chunks();
     const int64_t chunk = task % views.chunks();
@@ -61,6 +82,18 @@ void Run(CpuDevice& device, const MixedChunkArguments& forward,
       }
     }
   });
+}
+
+template <typename T>
+void Run(CpuDevice& device, const MixedChunkArguments& forward,
+         const MixedChunkGradients& gradient_tensors) {
+  const MixedChunkViews<T> views(forward);
+  const MixedChunkGradientViews<T> gradients(gradient_tensors);
+  if (forward.global) {
+    RunWithGlobal(device.threads(), views, gradients);
+  } else {
+    RunLocal(device.threads(), views, gradients);
+  }
 }
 
 }  // namespace

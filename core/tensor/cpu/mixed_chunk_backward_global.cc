@@ -20,91 +20,98 @@ GlobalBackward<T>::GlobalBackward(const MixedChunkViews<T>& views,
 }
 
 template <typename T>
-Rows<T> GlobalBackward<T>::Target(const Rows<T>& whole, int64_t task_of_sequence) const {
-  if (task_of_sequence == 0) return whole;
-  return Rows<T>(partial_[static_cast<size_t>(task_of_sequence - 1)]);
+Rows<T> GlobalBackward<T>::Target(const Rows<T>& whole, int64_t block) const {
+  return block == 0 ? whole : Rows<T>(partial_[static_cast<size_t>(block - 1)]);
 }
 
 template <typename T>
-void GlobalBackward<T>::Run(ThreadPool& threads) const {
-  const int64_t tasks = sums_.tasks_of_sequence();
-  const auto scratch_of = [&](int thread) {
-    return scratch_.template data<T>() + thread * ScratchOfThread();
-  };
-  threads.Run(views_.batches * tasks, [&](int64_t task, int thread) {
-    RunQueries(task / tasks, task % tasks * sums_.columns(),
-               Target(gradients_.dlin_q, task % tasks), scratch_of(thread));
+template <typename Function>
+void GlobalBackward<T>::ForEachTask(ThreadPool& threads, const ChunkWindow& window,
+                                    Function&& function) const {
+  const int64_t blocks = sums_.tasks_of_sequence();
+  threads.Run(window.batches() * blocks, [&](int64_t task, int thread) {
+    function(window.first_batch + task / blocks, task % blocks * sums_.columns(), task % blocks,
+             thread);
   });
-  AddParts(threads, gradients_.dlin_q);
-  threads.Run(views_.batches * tasks, [&](int64_t task, int thread) {
-    RunKeys(task / tasks, task % tasks * sums_.columns(), Target(gradients_.dlin_k, task % tasks),
-            scratch_of(thread));
-  });
-  AddParts(threads, gradients_.dlin_k);
 }
 
-// From the first chunk to the last: dQl = weight dO sum'.
 template <typename T>
-void GlobalBackward<T>::RunQueries(int64_t batch, int64_t column, const Rows<T>& target,
-                                   T* scratch) const {
-  const int64_t width = sums_.WidthOf(column);
-  for (int64_t chunk = 0; chunk < views_.chunks(); ++chunk) {
-    const RowRange range = views_.SegmentsOf(batch).Rows(chunk);
-    sums_.Advance(batch, chunk, column);
-    const double weight = sums_.Weight(batch, chunk);
-    for (int64_t row = range.first; row < range.end; row += kSideOfSquare) {
-      const RowRange strip{row, std::min(row + kSideOfSquare, range.end)};
-      if (weight == 0) {
-        for (int64_t i = strip.first; i < strip.end; ++i) {
-          std::fill_n(target.At(batch, i), views_.s, T{0});
-        }
-        continue;
-      }
-      const OutputGradient<T> dout =
-          UngatedGradient(views_, gradients_, batch, strip, column, width, scratch);
-      SerialGemm({strip.rows(), views_.s, width, false, true}, static_cast<T>(weight), dout.data,
-                 dout.stride, sums_.Sum(batch, column), width, T{0}, target.At(batch, row),
-                 target.stride());
+void GlobalBackward<T>::RunQueries(ThreadPool& threads, const ChunkWindow& window) const {
+  ForEachTask(threads, window, [&](int64_t batch, int64_t column, int64_t block, int thread) {
+    const Rows<T> target = Target(gradients_.dlin_q, block);
+    for (int64_t chunk = window.first_chunk; chunk < window.end_chunk; ++chunk) {
+      QueriesOfChunk(batch, chunk, column, target, ScratchOf(thread));
     }
-    views_.ClearPadding(target, batch, chunk, 0, views_.s);
-    if (!views_.gate.defined()) continue;
-    if (!views_.ungated.defined()) sums_.AddTo(gradients_.dgate, batch, chunk, column);
-    GateGradient(views_, gradients_, batch, chunk, column, width);
-  }
+  });
 }
 
-// From the last chunk to the first: D, then dKl = V D' and dV += Kl D.
 template <typename T>
-void GlobalBackward<T>::RunKeys(int64_t batch, int64_t column, const Rows<T>& target,
-                                T* scratch) const {
+void GlobalBackward<T>::RunKeys(ThreadPool& threads, const ChunkWindow& window) const {
+  ForEachTask(threads, window, [&](int64_t batch, int64_t column, int64_t block, int thread) {
+    const Rows<T> target = Target(gradients_.dlin_k, block);
+    for (int64_t chunk = window.end_chunk - 1; chunk >= window.first_chunk; --chunk) {
+      KeysOfChunk(batch, chunk, column, target, ScratchOf(thread));
+    }
+  });
+}
+
+// dQl = weight dO sum', and the gate's gradient.
+template <typename T>
+void GlobalBackward<T>::QueriesOfChunk(int64_t batch, int64_t chunk, int64_t column,
+                                       const Rows<T>& target, T* scratch) const {
   const int64_t width = sums_.WidthOf(column);
-  const ScanPlan& plan = plans_[plans_.size() == 1 ? 0 : static_cast<size_t>(batch)];
-  const T* const sum = sums_.Sum(batch, column);
-  for (int64_t chunk = views_.chunks() - 1; chunk >= 0; --chunk) {
-    const RowRange range = views_.SegmentsOf(batch).Rows(chunk);
-    AddGradientOfStates(batch, chunk, column, scratch);
-    if (plan.steps[static_cast<size_t>(chunk)].empty) {
-      for (int64_t row = range.first; row < range.end; ++row) {
-        std::fill_n(target.At(batch, row), views_.s, T{0});
+  const RowRange range = views_.SegmentsOf(batch).Rows(chunk);
+  sums_.Advance(batch, chunk, column);
+  const double weight = sums_.Weight(batch, chunk);
+  for (int64_t row = range.first; row < range.end; row += kSideOfSquare) {
+    const RowRange strip{row, std::min(row + kSideOfSquare, range.end)};
+    if (weight == 0) {
+      for (int64_t i = strip.first; i < strip.end; ++i) {
+        std::fill_n(target.At(batch, i), views_.s, T{0});
       }
       continue;
     }
-    SerialGemm({range.rows(), views_.s, width, false, true}, T{1},
-               views_.v.At(batch, range.first, column), views_.v.stride(), sum, width, T{0},
-               target.At(batch, range.first), target.stride());
-    SerialGemm({range.rows(), width, views_.s}, T{1}, views_.lin_k.At(batch, range.first),
-               views_.lin_k.stride(), sum, width, T{1},
-               gradients_.dv.At(batch, range.first, column), gradients_.dv.stride());
-    views_.ClearPadding(target, batch, chunk, 0, views_.s);
-    views_.ClearPadding(gradients_.dv, batch, chunk, column, width);
+    const OutputGradient<T> dout =
+        UngatedGradient(views_, gradients_, batch, strip, column, width, scratch);
+    SerialGemm({strip.rows(), views_.s, width, false, true}, static_cast<T>(weight), dout.data,
+               dout.stride, sums_.Sum(batch, column), width, T{0}, target.At(batch, row),
+               target.stride());
   }
+  views_.ClearPadding(target, batch, chunk, 0, views_.s);
+  if (!views_.gate.defined()) return;
+  if (!views_.ungated.defined()) sums_.AddTo(gradients_.dgate, batch, chunk, column);
+  GateGradient(views_, gradients_, batch, chunk, column, width);
+}
+
+// D, then dKl = V D' and dV += Kl D.
+template <typename T>
+void GlobalBackward<T>::KeysOfChunk(int64_t batch, int64_t chunk, int64_t column,
+                                    const Rows<T>& target, T* scratch) const {
+  const int64_t width = sums_.WidthOf(column);
+  const T* const sum = sums_.Sum(batch, column);
+  const RowRange range = views_.SegmentsOf(batch).Rows(chunk);
+  AddGradientOfStates(batch, chunk, column, scratch);
+  if (PlanOf(batch).steps[static_cast<size_t>(chunk)].empty) {
+    for (int64_t row = range.first; row < range.end; ++row) {
+      std::fill_n(target.At(batch, row), views_.s, T{0});
+    }
+    return;
+  }
+  SerialGemm({range.rows(), views_.s, width, false, true}, T{1},
+             views_.v.At(batch, range.first, column), views_.v.stride(), sum, width, T{0},
+             target.At(batch, range.first), target.stride());
+  SerialGemm({range.rows(), width, views_.s}, T{1}, views_.lin_k.At(batch, range.first),
+             views_.lin_k.stride(), sum, width, T{1}, gradients_.dv.At(batch, range.first, column),
+             gradients_.dv.stride());
+  views_.ClearPadding(target, batch, chunk, 0, views_.s);
+  views_.ClearPadding(gradients_.dv, batch, chunk, column, width);
 }
 
 // D for `chunk`, from that of the chunk behind it.
 template <typename T>
 void GlobalBackward<T>::AddGradientOfStates(int64_t batch, int64_t chunk, int64_t column,
                                             T* scratch) const {
-  const ScanPlan& plan = plans_[plans_.size() == 1 ? 0 : static_cast<size_t>(batch)];
+  const ScanPlan& plan = PlanOf(batch);
   const ScanStep& step = plan.steps[static_cast<size_t>(chunk)];
   const int64_t width = sums_.WidthOf(column);
   bool overwrite = step.reset;

@@ -6,7 +6,7 @@ namespace trainyard::cpu_attention {
 namespace {
 
 constexpr int64_t kPartsWanted = 8;
-constexpr int64_t kGroupsWanted = 16;
+constexpr int64_t kSumsWanted = 16;
 
 }  // namespace
 
@@ -18,89 +18,99 @@ LocalBackward<T>::LocalBackward(const MixedChunkViews<T>& views,
       scores_(views),
       squares_((views.chunk + kSideOfSquare - 1) / kSideOfSquare),
       parts_(squares_ <= 2 ? 1 : std::min(squares_, std::max<int64_t>(kPartsWanted, threads))),
-      groups_(std::min(views.batches * views.chunks(),
-                       gradients.dbias == nullptr ? views.batches * views.chunks()
-                                                  : std::max<int64_t>(kGroupsWanted, threads))),
+      sums_(std::min(views.batches * views.chunks(), std::max<int64_t>(kSumsWanted, threads))),
       scratch_(
           Tensor::Empty(views.arguments.v.device(), {threads, ScratchOfThread()}, DTypeOf<T>())) {
   Device& device = views.arguments.v.device();
   if (parts_ > 1) {
     partial_queries_ = Tensor::Empty(device, {parts_ - 1, views.chunk, views.s}, DTypeOf<T>());
   } else if (gradients.dbias != nullptr) {
-    partial_bias_ = Tensor::Zeros(device, {groups_, views.chunk, views.chunk}, DTypeOf<T>());
+    partial_bias_ = Tensor::Empty(device, {sums_, views.chunk, views.chunk}, DTypeOf<T>());
   }
 }
 
 template <typename T>
-void LocalBackward<T>::Run(ThreadPool& threads) const {
-  if (parts_ > 1) {
-    RunLargeChunks(threads);
-  } else {
-    RunSmallChunks(threads);
+void LocalBackward<T>::Run(ThreadPool& threads, const ChunkWindow& window) {
+  if (parts_ == 1) {
+    RunSmallChunks(threads, window);
+    return;
+  }
+  for (int64_t batch = window.first_batch; batch < window.end_batch; ++batch) {
+    for (int64_t chunk = window.first_chunk; chunk < window.end_chunk; ++chunk) {
+      RunLargeChunk(threads, batch, chunk);
+    }
   }
 }
 
 template <typename T>
-void LocalBackward<T>::RunSmallChunks(ThreadPool& threads) const {
-  const int64_t count = views_.batches * views_.chunks();
+void LocalBackward<T>::RunSmallChunks(ThreadPool& threads, const ChunkWindow& window) {
+  const int64_t count = window.batches() * window.chunks();
   const int64_t bias_size = views_.chunk * views_.chunk;
-  threads.Run(groups_, [&](int64_t group, int thread) {
+  threads.Run(std::min(count, sums_), [&](int64_t task, int thread) {
+    const int64_t sum = (visited_ + task) % sums_;
     Part part{.dquad_q = gradients_.dquad_q,
+              .dbias_stride = views_.chunk,
               .scratch = scratch_.template data<T>() + thread * ScratchOfThread()};
     if (partial_bias_.defined()) {
-      part.dbias = partial_bias_.template data<T>() + group * bias_size;
+      part.dbias = partial_bias_.template data<T>() + sum * bias_size;
+      if (visited_ + task < sums_) std::fill_n(part.dbias, bias_size, T{0});
     }
-    for (int64_t i = group; i < count; i += groups_) {
-      RunPart(i / views_.chunks(), i % views_.chunks(), part);
+    for (int64_t i = task; i < count; i += sums_) {
+      RunPart(window.first_batch + i % window.batches(),
+              window.end_chunk - 1 - i / window.batches(), part);
     }
   });
-  if (partial_bias_.defined()) AddBias(threads);
+  visited_ += count;
 }
 
 template <typename T>
 void LocalBackward<T>::AddBias(ThreadPool& threads) const {
+  if (!partial_bias_.defined()) return;
   const T* const partial = partial_bias_.template data<T>();
   threads.Run(views_.chunk, [&](int64_t row, int) {
     T* const to = gradients_.dbias + row * views_.arguments.chunk;
-    for (int64_t group = 0; group < groups_; ++group) {
-      const T* const from = partial + (group * views_.chunk + row) * views_.chunk;
+    for (int64_t sum = 0; sum < sums_; ++sum) {
+      const T* const from = partial + (sum * views_.chunk + row) * views_.chunk;
       for (int64_t j = 0; j < views_.chunk; ++j) to[j] += from[j];
     }
   });
 }
 
 template <typename T>
-void LocalBackward<T>::RunLargeChunks(ThreadPool& threads) const {
-  for (int64_t i = 0; i < views_.batches * views_.chunks(); ++i) {
-    const int64_t batch = i / views_.chunks();
-    const int64_t chunk = i % views_.chunks();
-    const RowRange rows = views_.SegmentsOf(batch).Rows(chunk);
-    T* const partial = partial_queries_.template data<T>();
-    const int64_t size = views_.chunk * views_.s;
-    threads.Run(parts_, [&](int64_t index, int thread) {
-      Part part{.index = index,
-                .count = parts_,
-                .dquad_q = gradients_.dquad_q,
-                .dbias = gradients_.dbias,
-                .scratch = scratch_.template data<T>() + thread * ScratchOfThread()};
-      if (index > 0) {
-        T* const own = partial + (index - 1) * size;
-        std::fill_n(own, size, T{0});
-        part.dquad_q = Rows<T>(own - rows.first * views_.s, views_.s);
+void LocalBackward<T>::RunLargeChunk(ThreadPool& threads, int64_t batch, int64_t chunk) const {
+  const RowRange rows = views_.SegmentsOf(batch).Rows(chunk);
+  const int64_t size = views_.chunk * views_.s;
+  threads.Run(parts_, [&](int64_t index, int thread) {
+    Part part{.index = index,
+              .count = parts_,
+              .dquad_q = gradients_.dquad_q,
+              .dbias = gradients_.dbias,
+              .dbias_stride = views_.arguments.chunk,
+              .scratch = scratch_.template data<T>() + thread * ScratchOfThread()};
+    if (index > 0) {
+      T* const own = partial_queries_.template data<T>() + (index - 1) * size;
+      std::fill_n(own, size, T{0});
+      part.dquad_q = Rows<T>(own - rows.first * views_.s, views_.s);
+    }
+    RunPart(batch, chunk, part);
+  });
+  AddQueriesOfParts(threads, batch, chunk);
+}
+
+template <typename T>
+void LocalBackward<T>::AddQueriesOfParts(ThreadPool& threads, int64_t batch, int64_t chunk) const {
+  const RowRange rows = views_.SegmentsOf(batch).Rows(chunk);
+  const T* const partial = partial_queries_.template data<T>();
+  threads.Run((rows.rows() + kRowsOfStrip - 1) / kRowsOfStrip, [&](int64_t strip, int) {
+    const int64_t end = std::min((strip + 1) * kRowsOfStrip, rows.rows());
+    for (int64_t row = strip * kRowsOfStrip; row < end; ++row) {
+      T* const to = gradients_.dquad_q.At(batch, rows.first + row);
+      for (int64_t index = 0; index + 1 < parts_; ++index) {
+        const T* const from = partial + (index * views_.chunk + row) * views_.s;
+        for (int64_t j = 0; j < views_.s; ++j) to[j] += from[j];
       }
-      RunPart(batch, chunk, part);
-    });
-    threads.Run((rows.rows() + kRowsOfStrip - 1) / kRowsOfStrip, [&](int64_t strip, int) {
-      const int64_t end = std::min((strip + 1) * kRowsOfStrip, rows.rows());
-      for (int64_t row = strip * kRowsOfStrip; row < end; ++row) {
-        T* const to = gradients_.dquad_q.At(batch, rows.first + row);
-        for (int64_t index = 0; index + 1 < parts_; ++index) {
-          const T* const from = partial + index * size + row * views_.s;
-          for (int64_t j = 0; j < views_.s; ++j) to[j] += from[j];
-        }
-      }
-    });
-  }
+    }
+  });
 }
 
 template <typename T>
@@ -154,9 +164,8 @@ void LocalBackward<T>::AddToQueries(const ChunkTile& strip, const Part& part,
              views_.quad_k.stride(), overwrite ? T{0} : T{1},
              part.dquad_q.At(strip.batch, start + strip.row), part.dquad_q.stride());
   if (part.dbias == nullptr) return;
-  const int64_t stride = partial_bias_.defined() ? views_.chunk : views_.arguments.chunk;
   for (int64_t i = 0; i < strip.rows; ++i) {
-    T* const to = part.dbias + (strip.row + i) * stride + strip.key;
+    T* const to = part.dbias + (strip.row + i) * part.dbias_stride + strip.key;
     const T* const from = dscores + i * kSideOfSquare;
     for (int64_t j = 0; j < strip.keys; ++j) to[j] += from[j];
   }

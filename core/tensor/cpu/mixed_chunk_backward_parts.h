@@ -54,15 +54,17 @@ OutputGradient<T> UngatedGradient(const MixedChunkViews<T>& views,
 
 // dQq, dKq and db; overwrites dV with the local part.
 //
-// Chunks of up to two squares are one task each, and those of equal index modulo a fixed number sum
-// db together. Larger chunks come one after the other; their keys are dealt to several tasks, each
-// with a dQq of its own.
+// Chunks of up to two squares are one task each; they are dealt to a fixed number of sums of db, in
+// the order of their visits. Larger chunks come one after the other; their keys are dealt to
+// several tasks, each with a dQq of its own.
 template <typename T>
 class LocalBackward {
  public:
   LocalBackward(const MixedChunkViews<T>& views, const MixedChunkGradientViews<T>& gradients,
                 int threads);
-  void Run(ThreadPool& threads) const;
+  void Run(ThreadPool& threads, const ChunkWindow& window);
+  // After the last window.
+  void AddBias(ThreadPool& threads) const;
 
  private:
   struct Part {
@@ -70,28 +72,30 @@ class LocalBackward {
     int64_t count = 1;  // keys are dealt in squares to so many
     Rows<T> dquad_q;    // of the sequence's rows
     T* dbias = nullptr;
+    int64_t dbias_stride = 0;
     T* scratch = nullptr;
   };
 
   int64_t ScratchOfThread() const { return kSideOfSquare * (2 * kSideOfSquare + views_.e); }
-  void RunSmallChunks(ThreadPool& threads) const;
-  void RunLargeChunks(ThreadPool& threads) const;
+  void RunSmallChunks(ThreadPool& threads, const ChunkWindow& window);
+  void RunLargeChunk(ThreadPool& threads, int64_t batch, int64_t chunk) const;
+  void AddQueriesOfParts(ThreadPool& threads, int64_t batch, int64_t chunk) const;
   void RunPart(int64_t batch, int64_t chunk, const Part& part) const;
   void RunSquare(const ChunkTile& square, const Part& part, bool first) const;
   void AddToQueries(const ChunkTile& strip, const Part& part, const T* dscores) const;
   void AddToKeys(const ChunkTile& square, const Part& part, const OutputGradient<T>& dout,
                  bool first) const;
-  void AddBias(ThreadPool& threads) const;
 
   const MixedChunkViews<T>& views_;
   const MixedChunkGradientViews<T>& gradients_;
   const ChunkScores<T> scores_;
   const int64_t squares_;  // along a side of a chunk
   const int64_t parts_;    // of a large chunk
-  const int64_t groups_;   // of small chunks
+  const int64_t sums_;     // of db for small chunks
   const Tensor scratch_;
   Tensor partial_queries_;  // [parts - 1, chunk, s]
-  Tensor partial_bias_;     // [groups, chunk, chunk]
+  Tensor partial_bias_;     // [sums, chunk, chunk]
+  int64_t visited_ = 0;     // small chunks so far
 };
 
 // dQl, dKl, the global part of dV, and the gate's gradient.
@@ -100,17 +104,32 @@ class GlobalBackward {
  public:
   GlobalBackward(const MixedChunkViews<T>& views, const MixedChunkGradientViews<T>& gradients,
                  int threads);
-  // After LocalBackward, whose dV this adds to. Without views.ungated, dgate holds the local part
-  // of the output.
-  void Run(ThreadPool& threads) const;
+  // dQl and dgate; from the first chunk to the last. Without views.ungated, dgate holds the local
+  // part of the output.
+  void RunQueries(ThreadPool& threads, const ChunkWindow& window) const;
+  // After RunQueries for all: dKl, and what is added to LocalBackward's dV; from the last chunk to
+  // the first.
+  void RunKeys(ThreadPool& threads, const ChunkWindow& window) const;
+  // After the last RunQueries or RunKeys: dQl or dKl of all column blocks become one.
+  void AddParts(ThreadPool& threads, const Rows<T>& whole) const;
 
  private:
   int64_t ScratchOfThread() const { return kSideOfSquare * sums_.columns(); }
-  Rows<T> Target(const Rows<T>& whole, int64_t task_of_sequence) const;
-  void RunQueries(int64_t batch, int64_t column, const Rows<T>& target, T* scratch) const;
-  void RunKeys(int64_t batch, int64_t column, const Rows<T>& target, T* scratch) const;
+  T* ScratchOf(int thread) const {
+    return scratch_.template data<T>() + thread * ScratchOfThread();
+  }
+  // function(batch, first column, index of the column block, thread) for all of the window.
+  template <typename Function>
+  void ForEachTask(ThreadPool& threads, const ChunkWindow& window, Function&& function) const;
+  Rows<T> Target(const Rows<T>& whole, int64_t block) const;
+  const ScanPlan& PlanOf(int64_t batch) const {
+    return plans_[plans_.size() == 1 ? 0 : static_cast<size_t>(batch)];
+  }
+  void QueriesOfChunk(int64_t batch, int64_t chunk, int64_t column, const Rows<T>& target,
+                      T* scratch) const;
+  void KeysOfChunk(int64_t batch, int64_t chunk, int64_t column, const Rows<T>& target,
+                   T* scratch) const;
   void AddGradientOfStates(int64_t batch, int64_t chunk, int64_t column, T* scratch) const;
-  void AddParts(ThreadPool& threads, const Rows<T>& whole) const;
 
   const MixedChunkViews<T>& views_;
   const MixedChunkGradientViews<T>& gradients_;

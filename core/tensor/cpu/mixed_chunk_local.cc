@@ -11,13 +11,13 @@ LocalForward<T>::LocalForward(const MixedChunkViews<T>& views, const Rows<T>& ta
                              DTypeOf<T>())) {}
 
 template <typename T>
-void LocalForward<T>::Run(ThreadPool& threads, int64_t first, int64_t end) const {
+void LocalForward<T>::Run(ThreadPool& threads, const ChunkWindow& window) const {
   const int64_t squares = (views_.chunk + kSideOfSquare - 1) / kSideOfSquare;
-  threads.Run(views_.batches * (end - first) * squares, [&](int64_t task, int thread) {
+  threads.Run(window.batches() * window.chunks() * squares, [&](int64_t task, int thread) {
     // Late squares first: under a causal mask they take longest.
     const int64_t begin = (squares - 1 - task % squares) * kSideOfSquare;
-    const int64_t chunk = first + task / squares % (end - first);
-    const int64_t batch = task / squares / (end - first);
+    const int64_t chunk = window.first_chunk + task / squares % window.chunks();
+    const int64_t batch = window.first_batch + task / squares / window.chunks();
     const int64_t chunk_rows = views_.SegmentsOf(batch).Rows(chunk).rows();
     T* const scores = scratch_.template data<T>() + thread * kRowsOfStrip * kSideOfSquare;
     const int64_t stop = std::min(begin + kSideOfSquare, chunk_rows);

@@ -18,8 +18,7 @@ template <typename T>
 class LocalForward {
  public:
   LocalForward(const MixedChunkViews<T>& views, const Rows<T>& target, int threads);
-  // For chunks [first, end) of every sequence.
-  void Run(ThreadPool& threads, int64_t first, int64_t end) const;
+  void Run(ThreadPool& threads, const ChunkWindow& window) const;
 
  private:
   // Rows [row, row + rows) of a chunk of `chunk_rows`.

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "core/tensor/cpu/mixed_chunk_views.h"
+#include "core/tensor/cpu/score_rows.h"
 #include "core/tensor/cpu/serial_gemm.h"
 
 namespace trainyard::cpu_attention {
@@ -46,52 +47,45 @@ class ChunkScores {
 
   // Products become weights A, without scale_a.
   void Weigh(const ChunkTile& tile, T* scores, int64_t stride) const {
-    ForEachRow(
-        tile, [&](int64_t i, int64_t visible, const T* bias, const int32_t* keys, int32_t segment) {
-          T* const row = scores + i * stride;
-          if (bias != nullptr) {
-            for (int64_t j = 0; j < visible; ++j) row[j] += bias[j];
-          }
-          for (int64_t j = 0; j < visible; ++j) {
-            const T positive = std::max(row[j], T{0});
-            row[j] = positive * positive;
-          }
-          if (keys != nullptr) Hide(row, visible, keys, segment);
-          std::fill(row + visible, row + tile.keys, T{0});
-        });
+    ForEachRow(tile, [&](int64_t i, const VisibleKeys& keys) {
+      T* const row = scores + i * stride;
+      SquareRectifiedRow(row, keys.bias, keys.count);
+      Hide(keys, tile.keys, row);
+    });
   }
 
   // Products become weights A, gradients dA become dP = dA * 2 scale_a relu(P).
   void Differentiate(const ChunkTile& tile, T* scores, T* gradients, int64_t stride) const {
     const T factor = static_cast<T>(2 * views_.arguments.scale_a);
-    ForEachRow(
-        tile, [&](int64_t i, int64_t visible, const T* bias, const int32_t* keys, int32_t segment) {
-          T* const row = scores + i * stride;
-          T* const gradient = gradients + i * stride;
-          if (bias != nullptr) {
-            for (int64_t j = 0; j < visible; ++j) row[j] += bias[j];
-          }
-          for (int64_t j = 0; j < visible; ++j) {
-            const T positive = std::max(row[j], T{0});
-            row[j] = positive * positive;
-            gradient[j] *= factor * positive;
-          }
-          if (keys != nullptr) {
-            Hide(row, visible, keys, segment);
-            Hide(gradient, visible, keys, segment);
-          }
-          std::fill(row + visible, row + tile.keys, T{0});
-          std::fill(gradient + visible, gradient + tile.keys, T{0});
-        });
+    ForEachRow(tile, [&](int64_t i, const VisibleKeys& keys) {
+      T* const row = scores + i * stride;
+      T* const gradient = gradients + i * stride;
+      DifferentiateSquareRow(row, gradient, keys.bias, keys.count, factor);
+      Hide(keys, tile.keys, row);
+      Hide(keys, tile.keys, gradient);
+    });
   }
 
  private:
-  static void Hide(T* row, int64_t n, const int32_t* keys, int32_t segment) {
-    for (int64_t j = 0; j < n; ++j) row[j] = keys[j] == segment ? row[j] : T{0};
+  // What a row sees of the keys of a tile.
+  struct VisibleKeys {
+    int64_t count = 0;  // those before the diagonal's end
+    const T* bias = nullptr;
+    const int32_t* segments = nullptr;  // null: all are of the row's segment
+    int32_t segment = 0;
+  };
+
+  // Values at keys that are not seen become 0.
+  static void Hide(const VisibleKeys& visible, int64_t keys, T* row) {
+    if (visible.segments != nullptr) {
+      for (int64_t j = 0; j < visible.count; ++j) {
+        row[j] = visible.segments[j] == visible.segment ? row[j] : T{0};
+      }
+    }
+    std::fill(row + visible.count, row + keys, T{0});
   }
 
-  // function(row of the tile, how many of its keys come before the diagonal's end, their biases or
-  // null, their segments or null where nothing is masked, the row's segment).
+  // function(row of the tile, what it sees).
   template <typename Function>
   void ForEachRow(const ChunkTile& tile, Function&& function) const {
     const ChunkSegments& sequence = views_.SegmentsOf(tile.batch);
@@ -99,18 +93,19 @@ class ChunkScores {
         sequence.uniform(tile.chunk) ? nullptr : sequence.segments() + tile.chunk * views_.chunk;
     for (int64_t i = 0; i < tile.rows; ++i) {
       const int64_t row = tile.row + i;
-      int64_t visible = tile.keys;
+      VisibleKeys visible{.count = tile.keys};
       if (views_.arguments.causal) {
-        visible = std::clamp<int64_t>(row + 1 - tile.key, 0, tile.keys);
+        visible.count = std::clamp<int64_t>(row + 1 - tile.key, 0, tile.keys);
       }
-      const T* bias =
-          views_.bias == nullptr ? nullptr : views_.bias + row * views_.arguments.chunk + tile.key;
-      if (segments == nullptr) {
-        function(i, visible, bias, nullptr, 0);
-      } else {
-        if (segments[row] < 0) visible = 0;
-        function(i, visible, bias, segments + tile.key, segments[row]);
+      if (views_.bias != nullptr) {
+        visible.bias = views_.bias + row * views_.arguments.chunk + tile.key;
       }
+      if (segments != nullptr) {
+        if (segments[row] < 0) visible.count = 0;
+        visible.segments = segments + tile.key;
+        visible.segment = segments[row];
+      }
+      function(i, visible);
     }
   }
 

@@ -38,6 +38,18 @@ class Rows {
   int64_t row_stride_ = 0;
 };
 
+// Chunks [first_chunk, end_chunk) of sequences [first_batch, end_batch): what is worked on at a
+// time, so that what one part leaves is still in a cache when the next one takes it.
+struct ChunkWindow {
+  int64_t first_batch = 0;
+  int64_t end_batch = 0;
+  int64_t first_chunk = 0;
+  int64_t end_chunk = 0;
+
+  int64_t batches() const { return end_batch - first_batch; }
+  int64_t chunks() const { return end_chunk - first_chunk; }
+};
+
 // The arguments as pointers, and the segments of each sequence.
 template <typename T>
 struct MixedChunkViews {
@@ -46,6 +58,11 @@ struct MixedChunkViews {
   // Rows of padding become 0 in columns [column, column + width).
   void ClearPadding(const Rows<T>& rows, int64_t batch, int64_t chunk, int64_t column,
                     int64_t width) const;
+
+  // All there is, in windows of a few chunks for each of `threads`. Those of a sequence come in
+  // order.
+  std::vector<ChunkWindow> Windows(int threads) const;
+  ChunkWindow Everything() const { return {0, batches, 0, chunks()}; }
 
   const MixedChunkArguments& arguments;
   const int64_t batches;
@@ -93,6 +110,22 @@ MixedChunkViews<T>::MixedChunkViews(const MixedChunkArguments& a)
         segment_values.defined() ? segment_values.data<int32_t>() + batch * rows : nullptr;
     segments.emplace_back(values, rows, chunk);
   }
+}
+
+template <typename T>
+std::vector<ChunkWindow> MixedChunkViews<T>::Windows(int threads) const {
+  constexpr int64_t kChunksOfThread = 2;
+  const int64_t size = kChunksOfThread * std::max(threads, 2);
+  const int64_t batch_step = std::min(batches, size);
+  const int64_t chunk_step = std::max<int64_t>(size / batch_step, 1);
+  std::vector<ChunkWindow> windows;
+  for (int64_t batch = 0; batch < batches; batch += batch_step) {
+    for (int64_t g = 0; g < chunks(); g += chunk_step) {
+      windows.push_back(
+          {batch, std::min(batch + batch_step, batches), g, std::min(g + chunk_step, chunks())});
+    }
+  }
+  return windows;
 }
 
 template <typename T>

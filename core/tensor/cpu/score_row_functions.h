@@ -1,4 +1,4 @@
-// The float functions of softmax_rows.h, compiled once for each instruction set. Nothing from the
+// The float functions of score_rows.h, compiled once for each instruction set. Nothing from the
 // standard library may be used here: its functions would be compiled for the wider set and then be
 // taken by others.
 #pragma once
@@ -14,22 +14,25 @@
 #define TRAINYARD_ISA avx2
 #endif
 
-namespace trainyard::softmax_rows {
+namespace trainyard::score_rows {
 
 struct Functions {
   float (*maximum)(const float* scores, int64_t n);
   float (*exponentiate)(float* scores, int64_t n, float shift);
   void (*differentiate)(float* weights, float* gradients, int64_t n, float shift, float mean,
                         float scale);
+  void (*square_rectified)(float* scores, const float* bias, int64_t n);
+  void (*differentiate_square)(float* scores, float* gradients, const float* bias, int64_t n,
+                               float factor);
 };
 
 // Which the machine must have.
 Functions Avx2Functions();
 Functions Avx512Functions();
 
-}  // namespace trainyard::softmax_rows
+}  // namespace trainyard::score_rows
 
-namespace trainyard::softmax_rows::TRAINYARD_ISA {
+namespace trainyard::score_rows::TRAINYARD_ISA {
 
 #ifdef __AVX512F__
 
@@ -201,4 +204,62 @@ inline void Differentiate(float* weights, float* gradients, int64_t n, float shi
   }
 }
 
-}  // namespace trainyard::softmax_rows::TRAINYARD_ISA
+template <bool kBias>
+inline void SquareRectifiedLanes(float* scores, const float* bias, int64_t n) {
+  const Lanes zero = Lanes::Of(0);
+  int64_t j = 0;
+  for (; j + Lanes::kCount <= n; j += Lanes::kCount) {
+    Lanes p = Lanes::Load(scores + j);
+    if constexpr (kBias) p = p + Lanes::Load(bias + j);
+    p = Lanes::Maximum(zero, p);
+    (p * p).Store(scores + j);
+  }
+  if (j < n) {
+    Lanes p = Lanes::LoadFirst(scores + j, n - j, zero);
+    if constexpr (kBias) p = p + Lanes::LoadFirst(bias + j, n - j, zero);
+    p = Lanes::Maximum(zero, p);
+    (p * p).StoreFirst(scores + j, n - j);
+  }
+}
+
+inline void SquareRectified(float* scores, const float* bias, int64_t n) {
+  if (bias == nullptr) {
+    SquareRectifiedLanes<false>(scores, bias, n);
+  } else {
+    SquareRectifiedLanes<true>(scores, bias, n);
+  }
+}
+
+template <bool kBias>
+inline void DifferentiateSquareLanes(float* scores, float* gradients, const float* bias, int64_t n,
+                                     float factor) {
+  const Lanes zero = Lanes::Of(0);
+  const Lanes scale = Lanes::Of(factor);
+  int64_t j = 0;
+  for (; j + Lanes::kCount <= n; j += Lanes::kCount) {
+    Lanes p = Lanes::Load(scores + j);
+    if constexpr (kBias) p = p + Lanes::Load(bias + j);
+    p = Lanes::Maximum(zero, p);
+    (Lanes::Load(gradients + j) * (scale * p)).Store(gradients + j);
+    (p * p).Store(scores + j);
+  }
+  if (j < n) {
+    Lanes p = Lanes::LoadFirst(scores + j, n - j, zero);
+    if constexpr (kBias) p = p + Lanes::LoadFirst(bias + j, n - j, zero);
+    p = Lanes::Maximum(zero, p);
+    const Lanes gradient = Lanes::LoadFirst(gradients + j, n - j, zero);
+    (gradient * (scale * p)).StoreFirst(gradients + j, n - j);
+    (p * p).StoreFirst(scores + j, n - j);
+  }
+}
+
+inline void DifferentiateSquare(float* scores, float* gradients, const float* bias, int64_t n,
+                                float factor) {
+  if (bias == nullptr) {
+    DifferentiateSquareLanes<false>(scores, gradients, bias, n, factor);
+  } else {
+    DifferentiateSquareLanes<true>(scores, gradients, bias, n, factor);
+  }
+}
+
+}  // namespace trainyard::score_rows::TRAINYARD_ISA

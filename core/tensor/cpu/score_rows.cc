@@ -1,18 +1,18 @@
-#include "core/tensor/cpu/softmax_rows.h"
+#include "core/tensor/cpu/score_rows.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
-#include "core/tensor/cpu/softmax_row_functions.h"
+#include "core/tensor/cpu/score_row_functions.h"
 
 namespace trainyard {
 namespace {
 
-const softmax_rows::Functions& Best() {
-  static const softmax_rows::Functions best = __builtin_cpu_supports("avx512f")
-                                                  ? softmax_rows::Avx512Functions()
-                                                  : softmax_rows::Avx2Functions();
+const score_rows::Functions& Best() {
+  static const score_rows::Functions best = __builtin_cpu_supports("avx512f")
+                                                ? score_rows::Avx512Functions()
+                                                : score_rows::Avx2Functions();
   return best;
 }
 
@@ -50,6 +50,31 @@ void DifferentiateRow(double* weights, double* gradients, int64_t n,
   for (int64_t j = 0; j < n; ++j) {
     weights[j] = std::exp2(weights[j] - gradient.shift);
     gradients[j] = gradient.scale * weights[j] * (gradients[j] - gradient.mean);
+  }
+}
+
+void SquareRectifiedRow(float* scores, const float* bias, int64_t n) {
+  Best().square_rectified(scores, bias, n);
+}
+
+void SquareRectifiedRow(double* scores, const double* bias, int64_t n) {
+  for (int64_t j = 0; j < n; ++j) {
+    const double p = std::max(scores[j] + (bias == nullptr ? 0 : bias[j]), 0.0);
+    scores[j] = p * p;
+  }
+}
+
+void DifferentiateSquareRow(float* scores, float* gradients, const float* bias, int64_t n,
+                            float factor) {
+  Best().differentiate_square(scores, gradients, bias, n, factor);
+}
+
+void DifferentiateSquareRow(double* scores, double* gradients, const double* bias, int64_t n,
+                            double factor) {
+  for (int64_t j = 0; j < n; ++j) {
+    const double p = std::max(scores[j] + (bias == nullptr ? 0 : bias[j]), 0.0);
+    gradients[j] *= factor * p;
+    scores[j] = p * p;
   }
 }
 
