@@ -22,7 +22,7 @@ endif()
 add_link_options(-Wl,--as-needed)
 
 # The target machine. Code that pays on wider vectors chooses at run time.
-add_compile_options(-march=x86-64-v3)
+add_compile_options($<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=>-march=x86-64-v3)
 
 if(TRAINYARD_SANITIZER)
   add_compile_definitions(TRAINYARD_SANITIZED)

@@ -3,7 +3,8 @@ function(trainyard_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
   target_include_directories(${name} PUBLIC ${CMAKE_SOURCE_DIR})
-  target_compile_options(${name} PRIVATE ${TRAINYARD_WARNINGS})
+  target_compile_options(${name} PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:${TRAINYARD_WARNINGS}>"
+                                         "$<$<COMPILE_LANGUAGE:CUDA>:${TRAINYARD_CUDA_WARNINGS}>")
   target_link_libraries(${name} PUBLIC ${ARG_DEPENDS})
 endfunction()
 

@@ -1,36 +1,10 @@
 // Kernels that treat each element on its own.
 #pragma once
 
-#include <cstdint>
-
+#include "core/tensor/kernels/elementwise_ops.h"
 #include "core/tensor/tensor.h"
 
 namespace trainyard {
-
-// y = f(x).
-enum class UnaryOp : uint8_t {
-  kNegate,
-  kAbs,
-  kSquare,
-  kSqrt,
-  kReciprocal,
-  kExp,
-  kLog,
-  kSigmoid,
-  kTanh,
-  kSoftplus,  // log(1 + exp(x)), without overflow
-  kRelu,
-  kSquaredRelu,  // max(x, 0)^2
-  kSilu,         // x * sigmoid(x)
-  kGelu,         // x * Phi(x), by the error function
-  kSin,
-  kCos,
-};
-
-enum class BinaryOp : uint8_t { kAdd, kSubtract, kMultiply, kDivide, kMaximum, kMinimum };
-
-// What follows a matrix product or a bias; kNone is the identity. A subset of UnaryOp.
-enum class Activation : uint8_t { kNone, kRelu, kSquaredRelu, kSilu, kGelu, kSigmoid, kTanh };
 
 // Inputs may have any strides (0 too) and have the shape of the output unless said otherwise;
 // outputs are dense views (no two elements share memory). `accumulate` adds to what the output
@@ -79,17 +53,5 @@ class ElementwiseKernels {
   virtual void GateBackward(Activation activation, const Tensor& a, const Tensor& b,
                             const Tensor& dy, const Tensor& da, const Tensor& db) = 0;
 };
-
-// Whether UnaryBackward wants y rather than x.
-constexpr bool SavesOutput(UnaryOp op) {
-  return op == UnaryOp::kSqrt || op == UnaryOp::kReciprocal || op == UnaryOp::kExp ||
-         op == UnaryOp::kSigmoid || op == UnaryOp::kTanh;
-}
-
-// Whether BiasActivationBackward wants y rather than x + bias.
-constexpr bool ActivationSavesOutput(Activation activation) {
-  return activation == Activation::kRelu || activation == Activation::kSigmoid ||
-         activation == Activation::kTanh;
-}
 
 }  // namespace trainyard
