@@ -1,6 +1,8 @@
 #include "core/base/thread_pool.h"
 
 #include <atomic>
+#include <chrono>
+#include <memory>
 #include <new>
 
 #include "gtest/gtest.h"
@@ -31,6 +33,31 @@ TEST(ThreadPoolTest, ThreadNumbersAreNotShared) {
     EXPECT_EQ(++inside[static_cast<size_t>(thread)], 1);
     --inside[static_cast<size_t>(thread)];
   });
+}
+
+// Some loops follow at once, for some the workers have gone to sleep, which takes 50 microseconds.
+TEST(ThreadPoolTest, LoopsAfterPausesOfAnyLength) {
+  ThreadPool pool(3);
+  int64_t total = 0;
+  std::atomic<int64_t> sum = 0;
+  for (int loop = 0; loop < 400; ++loop) {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::microseconds(loop / 4);
+    while (std::chrono::steady_clock::now() < until) {
+    }
+    pool.Run(5, [&](int64_t i, int) { sum += i + loop; });
+    total += 10 + 5 * loop;
+    ASSERT_EQ(sum, total);
+  }
+}
+
+// Whoever comes late finds the loop closed; tasks and what they refer to are gone then.
+TEST(ThreadPoolTest, NoTaskRunsAfterItsLoop) {
+  ThreadPool pool(4);
+  for (int loop = 0; loop < 3000; ++loop) {
+    auto alive = std::make_unique<std::atomic<int>>(0);
+    pool.Run(2, [&](int64_t, int) { ++*alive; });
+    ASSERT_EQ(*alive, 2);
+  }
 }
 
 TEST(ThreadPoolTest, TakesNonsenseForOneThread) {
