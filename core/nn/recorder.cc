@@ -5,6 +5,13 @@
 #include "core/tensor/tensor_error.h"
 
 namespace trainyard::nn {
+namespace {
+
+Tensor EmptyLike(const Tensor& tensor) {
+  return Tensor::Empty(tensor.device(), tensor.shape(), tensor.dtype());
+}
+
+}  // namespace
 
 const Tensor& BackwardContext::output_gradient(int output) const {
   static const Tensor kUndefined;
@@ -15,7 +22,7 @@ const Tensor& BackwardContext::output_gradient(int output) const {
 Tensor BackwardContext::Scratch(int output) const {
   const Tensor& gradient = node_.outputs()[output].gradient;
   if (gradient.is_contiguous() && gradient.IsSoleOwner()) return gradient;
-  return Tensor::Empty(gradient.device(), gradient.shape(), gradient.dtype());
+  return EmptyLike(gradient);
 }
 
 bool BackwardContext::needs(int input) const { return node_.inputs()[input].node != nullptr; }
@@ -25,10 +32,41 @@ GradientTarget BackwardContext::Target(int input) {
   return to.node->Target(to.output);
 }
 
-Tensor BackwardContext::AddTarget(int input) {
+GradientBuffer BackwardContext::Buffer(int input) {
+  GradientBuffer buffer;
+  if (!needs(input)) return buffer;
   const GradientTarget target = Target(input);
-  if (!target.accumulate) target.tensor.Fill(0);
-  return target.tensor;
+  if (target.tensor.is_contiguous()) {
+    buffer.tensor_ = target.tensor;
+    buffer.accumulate_ = target.accumulate;
+    return buffer;
+  }
+  buffer.tensor_ = EmptyLike(target.tensor);
+  buffer.rest_ = target;
+  return buffer;
+}
+
+GradientBuffer BackwardContext::SumBuffer(int input) {
+  GradientBuffer buffer = Buffer(input);
+  if (buffer.tensor_.defined() && !buffer.accumulate_) buffer.tensor_.Fill(0);
+  buffer.accumulate_ = true;
+  return buffer;
+}
+
+GradientBuffer BackwardContext::FreshBuffer(int input, const Tensor& like) {
+  GradientBuffer buffer;
+  if (needs(input)) buffer.rest_ = Target(input);
+  if (buffer.rest_.tensor.defined() && !buffer.rest_.accumulate) {
+    buffer.tensor_ = std::exchange(buffer.rest_, GradientTarget()).tensor;
+  } else {
+    buffer.tensor_ = EmptyLike(like);
+  }
+  return buffer;
+}
+
+void GradientBuffer::Finish() const {
+  if (!rest_.tensor.defined()) return;
+  tensor_.device().elementwise().Affine(tensor_, 1, 0, rest_.tensor, rest_.accumulate);
 }
 
 void BackwardContext::Add(int input, const Tensor& gradient) {
@@ -37,10 +75,6 @@ void BackwardContext::Add(int input, const Tensor& gradient) {
 }
 
 Tensor BackwardContext::TakePacked() { return node_.TakePacked(); }
-
-void BackwardContext::AddInto(const Tensor& gradient, const GradientTarget& target) {
-  gradient.device().elementwise().Affine(gradient, 1, 0, target.tensor, target.accumulate);
-}
 
 namespace {
 

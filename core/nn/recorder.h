@@ -21,6 +21,22 @@ struct GradientTarget {
   bool accumulate = false;  // add to what is there, or overwrite it
 };
 
+// A buffer that a kernel writes a gradient into; Finish brings the gradient to its place where that
+// is another.
+class GradientBuffer {
+ public:
+  // Undefined where nobody needs the gradient and none was asked for.
+  const Tensor& tensor() const { return tensor_; }
+  bool accumulate() const { return accumulate_; }
+  void Finish() const;
+
+ private:
+  friend class BackwardContext;
+  Tensor tensor_;
+  bool accumulate_ = false;
+  GradientTarget rest_;  // undefined: the gradient is in its place
+};
+
 // What the backward function of an operation works with.
 class BackwardContext {
  public:
@@ -32,33 +48,24 @@ class BackwardContext {
   Tensor Scratch(int output = 0) const;
   // Whether anybody needs the gradient of this input.
   bool needs(int input) const;
-  // For inputs that are needed: a buffer to write into.
-  GradientTarget Target(int input);
-  // For inputs that are needed: a buffer to add to, filled with zeros when it is new.
-  Tensor AddTarget(int input);
-  // For inputs that are needed: calls `write(out, accumulate)` with a contiguous tensor of the
-  // input's shape.
-  template <typename Write>
-  void WriteContiguous(int input, Write&& write) {
-    const GradientTarget target = Target(input);
-    if (target.tensor.is_contiguous()) {
-      write(target.tensor, target.accumulate);
-      return;
-    }
-    const Tensor whole =
-        Tensor::Empty(target.tensor.device(), target.tensor.shape(), target.tensor.dtype());
-    write(whole, false);
-    AddInto(whole, target);
-  }
+
   // Takes `gradient` over, or adds it to what is there. Does nothing for inputs not needed.
   void Add(int input, const Tensor& gradient);
+  // For inputs that are needed: a buffer to write into.
+  GradientTarget Target(int input);
+  // Contiguous buffers for kernels that add or overwrite as told; undefined for inputs not needed.
+  GradientBuffer Buffer(int input);
+  // Contiguous buffers for kernels that always add, filled with zeros when they are new; likewise.
+  GradientBuffer SumBuffer(int input);
+  // Buffers like `like`, with a last stride of 1, for kernels that always overwrite; defined for
+  // inputs not needed, too.
+  GradientBuffer FreshBuffer(int input, const Tensor& like);
   // Of an operation that RecordSlices made: the gradient of the whole. Once.
   Tensor TakePacked();
 
  private:
   friend class Node;
   explicit BackwardContext(Node& node) : node_(node) {}
-  static void AddInto(const Tensor& gradient, const GradientTarget& target);
   Node& node_;
 };
 

@@ -5,7 +5,6 @@
 #include "core/nn/ops/support.h"
 #include "core/nn/recorder.h"
 #include "core/tensor/kernels/attention_kernels.h"
-#include "core/tensor/kernels/elementwise_kernels.h"
 #include "core/tensor/tensor_error.h"
 
 namespace trainyard::nn {
@@ -48,31 +47,21 @@ Tensor ContiguousOrNone(const Tensor& x) { return x.defined() ? x.Contiguous() :
 struct AttentionBackward {
   AttentionArguments forward;
   int heads;
+  Tensor q;  // as the operation got them
+  Tensor k;
+  Tensor v;
 
   void operator()(BackwardContext& context) const {
     AttentionGradients gradients;
     gradients.dout = ByHead(WithUnitLastStride(context.output_gradient()), heads);
-    // The kernel overwrites all three, so gradients that exist already are added to afterwards.
-    GradientTarget targets[3];
-    Tensor whole[3];
-    const Tensor inputs[3] = {forward.q, forward.k, forward.v};
-    Tensor* const outs[3] = {&gradients.dq, &gradients.dk, &gradients.dv};
-    for (int i = 0; i < 3; ++i) {
-      if (context.needs(i)) targets[i] = context.Target(i);
-      whole[i] = targets[i].tensor;
-      if (!whole[i].defined() || targets[i].accumulate) {
-        const Tensor& x = inputs[i];
-        whole[i] =
-            Tensor::Empty(x.device(), {x.size(0), x.size(2), x.size(1) * x.size(3)}, x.dtype());
-      }
-      *outs[i] = ByHead(whole[i], heads);
-    }
-    Device& device = forward.q.device();
-    device.attention().AttendBackward(forward, gradients);
-    for (int i = 0; i < 3; ++i) {
-      if (!targets[i].accumulate) continue;
-      device.elementwise().Affine(whole[i], 1, 0, targets[i].tensor, true);
-    }
+    const GradientBuffer dq = context.FreshBuffer(0, q);
+    const GradientBuffer dk = context.FreshBuffer(1, k);
+    const GradientBuffer dv = context.FreshBuffer(2, v);
+    gradients.dq = ByHead(dq.tensor(), heads);
+    gradients.dk = ByHead(dk.tensor(), heads);
+    gradients.dv = ByHead(dv.tensor(), heads);
+    forward.q.device().attention().AttendBackward(forward, gradients);
+    for (const GradientBuffer* gradient : {&dq, &dk, &dv}) gradient->Finish();
   }
 };
 
@@ -99,7 +88,7 @@ Variable Attention(const Variable& q, const Variable& k, const Variable& v,
   arguments.key_segments = ContiguousOrNone(options.key_segments);
   arguments.key_mask = ContiguousOrNone(options.key_mask);
   q.device().attention().Attend(arguments);
-  return recorder.Record(out, AttentionBackward{arguments, heads});
+  return recorder.Record(out, AttentionBackward{arguments, heads, q.value(), k.value(), v.value()});
 }
 
 }  // namespace trainyard::nn

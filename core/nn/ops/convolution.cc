@@ -35,16 +35,12 @@ Variable Convolve1d(const Variable& x, const Variable& w, const Variable& bias, 
   arguments.y = Tensor();
   return Recorder("convolve1d", x, w, bias).Record(y, [arguments](BackwardContext& context) {
     const Tensor dy = context.output_gradient().Contiguous();
-    const Tensor dw = context.needs(1) ? context.AddTarget(1) : Tensor();
-    const Tensor dbias = context.needs(2) ? context.AddTarget(2) : Tensor();
-    const auto run = [&](const Tensor& dx, bool accumulate) {
-      dy.device().convolution().Convolve1dBackward(arguments, dy, dx, accumulate, dw, dbias);
-    };
-    if (context.needs(0)) {
-      context.WriteContiguous(0, run);
-    } else {
-      run(Tensor(), false);
-    }
+    const GradientBuffer dx = context.Buffer(0);
+    const GradientBuffer dw = context.SumBuffer(1);
+    const GradientBuffer dbias = context.SumBuffer(2);
+    dy.device().convolution().Convolve1dBackward(arguments, dy, dx.tensor(), dx.accumulate(),
+                                                 dw.tensor(), dbias.tensor());
+    for (const GradientBuffer* gradient : {&dx, &dw, &dbias}) gradient->Finish();
   });
 }
 

@@ -16,9 +16,9 @@ Variable Dropout(const Variable& x, double rate, RandomSource* random) {
   x.device().random().Dropout(stream, rate, x.value().Contiguous(), y, false);
   return Recorder("dropout", x).Record(y, [stream, rate](BackwardContext& context) {
     const Tensor dy = context.output_gradient().Contiguous();
-    context.WriteContiguous(0, [&](const Tensor& dx, bool accumulate) {
-      dy.device().random().Dropout(stream, rate, dy, dx, accumulate);
-    });
+    const GradientBuffer dx = context.Buffer(0);
+    dy.device().random().Dropout(stream, rate, dy, dx.tensor(), dx.accumulate());
+    dx.Finish();
   });
 }
 

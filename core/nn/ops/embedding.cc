@@ -15,18 +15,12 @@ Variable Embed(const Variable& table, const Tensor& indices, double scale) {
   const Tensor y =
       Tensor::Empty(table.device(), indices.shape().WithAppended(table.size(1)), table.dtype());
   table.device().embedding().Gather(table.value().Contiguous(), flat, scale, AsRows(y));
-  return Recorder("embed", table)
-      .Record(y, [flat, scale, shape = table.shape()](BackwardContext& context) {
-        const Tensor dy = AsRows(context.output_gradient());
-        const Tensor target = context.AddTarget(0);
-        if (target.is_contiguous()) {
-          dy.device().embedding().ScatterAdd(flat, dy, scale, target);
-          return;
-        }
-        const Tensor dtable = Tensor::Zeros(dy.device(), shape, dy.dtype());
-        dy.device().embedding().ScatterAdd(flat, dy, scale, dtable);
-        context.Add(0, dtable);
-      });
+  return Recorder("embed", table).Record(y, [flat, scale](BackwardContext& context) {
+    const Tensor dy = AsRows(context.output_gradient());
+    const GradientBuffer dtable = context.SumBuffer(0);
+    dy.device().embedding().ScatterAdd(flat, dy, scale, dtable.tensor());
+    dtable.Finish();
+  });
 }
 
 }  // namespace trainyard::nn

@@ -4,7 +4,6 @@
 #include "core/nn/ops/support.h"
 #include "core/nn/recorder.h"
 #include "core/tensor/kernels/attention_kernels.h"
-#include "core/tensor/kernels/elementwise_kernels.h"
 #include "core/tensor/tensor_error.h"
 
 namespace trainyard::nn {
@@ -57,27 +56,20 @@ struct MixedChunkBackward {
                                           forward.lin_k,  forward.v,      forward.gate};
     const std::array<Tensor*, 6> outs = {&gradients.dquad_q, &gradients.dquad_k, &gradients.dlin_q,
                                          &gradients.dlin_k,  &gradients.dv,      &gradients.dgate};
-    // The kernel overwrites all of them, so gradients that exist already are added to afterwards.
-    std::array<GradientTarget, 6> targets;
+    std::array<GradientBuffer, 6> buffers;
     for (int i = 0; i < 6; ++i) {
       if (!inputs[i].defined()) continue;
-      if (context.needs(i)) targets[i] = context.Target(i);
-      const bool direct = targets[i].tensor.defined() && !targets[i].accumulate;
-      *outs[i] = direct ? targets[i].tensor
-                        : Tensor::Empty(inputs[i].device(), inputs[i].shape(), inputs[i].dtype());
+      buffers[i] = context.FreshBuffer(i, inputs[i]);
+      *outs[i] = buffers[i].tensor();
     }
-    if (forward.bias.defined()) {
-      gradients.dbias =
-          context.needs(6)
-              ? context.AddTarget(6)
-              : Tensor::Zeros(forward.bias.device(), forward.bias.shape(), forward.bias.dtype());
+    const GradientBuffer dbias = context.SumBuffer(6);
+    gradients.dbias = dbias.tensor();
+    if (forward.bias.defined() && !gradients.dbias.defined()) {
+      gradients.dbias = Tensor::Zeros(forward.v.device(), forward.bias.shape(), forward.v.dtype());
     }
-    Device& device = forward.v.device();
-    device.attention().MixedChunkBackward(forward, gradients);
-    for (int i = 0; i < 6; ++i) {
-      if (!targets[i].accumulate) continue;
-      device.elementwise().Affine(*outs[i], 1, 0, targets[i].tensor, true);
-    }
+    forward.v.device().attention().MixedChunkBackward(forward, gradients);
+    for (const GradientBuffer& buffer : buffers) buffer.Finish();
+    dbias.Finish();
   }
 };
 

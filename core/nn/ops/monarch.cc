@@ -33,19 +33,17 @@ struct MonarchBackward {
   void operator()(BackwardContext& context) const {
     MonarchGradients gradients;
     gradients.dy = AsRows(context.output_gradient());
-    if (context.needs(1)) gradients.dw1 = context.AddTarget(1);
-    if (context.needs(2)) gradients.dw2 = context.AddTarget(2);
-    if (context.needs(3)) gradients.dbias = context.AddTarget(3);
-    StructuredKernels& kernels = forward.x.device().structured();
-    if (!context.needs(0)) {
-      kernels.MonarchBackward(forward, gradients);
-      return;
-    }
-    context.WriteContiguous(0, [&](const Tensor& dx, bool accumulate) {
-      gradients.dx = AsRows(dx);
-      gradients.accumulate_dx = accumulate;
-      kernels.MonarchBackward(forward, gradients);
-    });
+    const GradientBuffer dx = context.Buffer(0);
+    const GradientBuffer dw1 = context.SumBuffer(1);
+    const GradientBuffer dw2 = context.SumBuffer(2);
+    const GradientBuffer dbias = context.SumBuffer(3);
+    gradients.dx = AsRowsOrNone(dx.tensor());
+    gradients.accumulate_dx = dx.accumulate();
+    gradients.dw1 = dw1.tensor();
+    gradients.dw2 = dw2.tensor();
+    gradients.dbias = dbias.tensor();
+    forward.x.device().structured().MonarchBackward(forward, gradients);
+    for (const GradientBuffer* gradient : {&dx, &dw1, &dw2, &dbias}) gradient->Finish();
   }
 };
 

@@ -28,17 +28,12 @@ struct NormalizeBackward {
 
   void operator()(BackwardContext& context) const {
     const Tensor dy = AsRows(context.output_gradient());
-    const Tensor dgain = context.needs(1) ? context.AddTarget(1) : Tensor();
-    const Tensor dbias = context.needs(2) ? context.AddTarget(2) : Tensor();
-    const auto run = [&](const Tensor& dx, bool accumulate) {
-      x.device().norm().NormalizeBackward(kind, x, gain, mean, rstd, dy,
-                                          dx.defined() ? AsRows(dx) : dx, accumulate, dgain, dbias);
-    };
-    if (context.needs(0)) {
-      context.WriteContiguous(0, run);
-    } else {
-      run(Tensor(), false);
-    }
+    const GradientBuffer dx = context.Buffer(0);
+    const GradientBuffer dgain = context.SumBuffer(1);
+    const GradientBuffer dbias = context.SumBuffer(2);
+    x.device().norm().NormalizeBackward(kind, x, gain, mean, rstd, dy, AsRowsOrNone(dx.tensor()),
+                                        dx.accumulate(), dgain.tensor(), dbias.tensor());
+    for (const GradientBuffer* gradient : {&dx, &dgain, &dbias}) gradient->Finish();
   }
 };
 

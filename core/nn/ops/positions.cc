@@ -73,7 +73,9 @@ Variable ToeplitzBias(const Variable& w, int64_t n, int64_t m) {
   w.device().position().Toeplitz(w.value().Contiguous(), out);
   return Recorder("toeplitz_bias", w).Record(out, [](BackwardContext& context) {
     const Tensor d = context.output_gradient().Contiguous().Unsqueezed(0);
-    d.device().position().ToeplitzBackward(d, context.AddTarget(0));
+    const GradientBuffer dw = context.SumBuffer(0);
+    d.device().position().ToeplitzBackward(d, dw.tensor());
+    dw.Finish();
   });
 }
 

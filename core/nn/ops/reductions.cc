@@ -25,7 +25,7 @@ Reduction PlanReduction(const char* operation, const Variable& x, std::span<cons
   for (const int axis : axes) {
     const int which = x.shape().AxisOf(axis);
     if (reduced[which]) {
-      ThrowInvalidTensor(operation, ": axis ", axis, " named twice for ", x.value().Description());
+      ThrowInvalidTensor(operation, ": axis ", which, " named twice for ", x.value().Description());
     }
     reduced[which] = true;
     plan.count *= x.size(which);

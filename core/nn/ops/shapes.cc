@@ -69,8 +69,10 @@ Variable Slice(const Variable& x, int axis, int64_t start, int64_t length) {
       .Record(x.value().Slice(axis, start, length),
               [axis, start, length](BackwardContext& context) {
                 const Tensor& dy = context.output_gradient();
-                const Tensor part = context.AddTarget(0).Slice(axis, start, length);
+                const GradientBuffer dx = context.SumBuffer(0);
+                const Tensor part = dx.tensor().Slice(axis, start, length);
                 dy.device().elementwise().Affine(dy, 1, 0, part, /*accumulate=*/true);
+                dx.Finish();
               });
 }
 

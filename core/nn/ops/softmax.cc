@@ -17,9 +17,9 @@ Variable Apply(const char* operation, const Variable& x, ForwardKernel forward,
   (x.device().loss().*forward)(AsStridedRows(x.value()), AsRows(y));
   return Recorder(operation, x).Record(y, [y, backward](BackwardContext& context) {
     const Tensor dy = AsStridedRows(context.output_gradient());
-    context.WriteContiguous(0, [&](const Tensor& dx, bool accumulate) {
-      (dy.device().loss().*backward)(AsRows(y), dy, AsRows(dx), accumulate);
-    });
+    const GradientBuffer dx = context.Buffer(0);
+    (dy.device().loss().*backward)(AsRows(y), dy, AsRows(dx.tensor()), dx.accumulate());
+    dx.Finish();
   });
 }
 

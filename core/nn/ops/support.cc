@@ -36,6 +36,8 @@ Shape RowShape(const Tensor& x) {
 
 Tensor AsRows(const Tensor& x) { return x.Contiguous().View(RowShape(x)); }
 
+Tensor AsRowsOrNone(const Tensor& x) { return x.defined() ? AsRows(x) : x; }
+
 Tensor AsStridedRows(const Tensor& x) {
   const Shape rows = RowShape(x);
   if (x.CanView(rows)) {
@@ -63,10 +65,11 @@ void AddUnbroadcast(BackwardContext& context, int input, const Shape& shape,
     context.Add(input, gradient);
     return;
   }
-  context.WriteContiguous(input, [&](const Tensor& out, bool accumulate) {
-    out.device().reduction().Reduce(ReduceOp::kSum, gradient, 1,
-                                    WithLeadingOnes(out, gradient.rank()), accumulate);
-  });
+  const GradientBuffer out = context.Buffer(input);
+  gradient.device().reduction().Reduce(ReduceOp::kSum, gradient, 1,
+                                       WithLeadingOnes(out.tensor(), gradient.rank()),
+                                       out.accumulate());
+  out.Finish();
 }
 
 }  // namespace trainyard::nn

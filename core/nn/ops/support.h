@@ -18,6 +18,8 @@ void ExpectRankAtLeast(const char* operation, const Variable& x, int rank);
 
 // All dimensions but the last as one: [n, d]. The rows are contiguous.
 Tensor AsRows(const Tensor& x);
+// Undefined for an undefined one.
+Tensor AsRowsOrNone(const Tensor& x);
 // As AsRows, but a view wherever rows lie at a constant distance: the last stride is 1.
 Tensor AsStridedRows(const Tensor& x);
 // A tensor whose last stride is 1: itself or a contiguous copy.

@@ -72,23 +72,11 @@ Variable Gate(Activation activation, const Variable& a, const Variable& b) {
   return Recorder("gate", a, b)
       .Record(y, [activation, a = a.value(), b = b.value()](BackwardContext& context) {
         const Tensor& dy = context.output_gradient();
-        // The kernel overwrites, so gradients that exist already are added to afterwards.
-        const auto target_of = [&](int input) {
-          if (!context.needs(input)) return GradientTarget{};
-          return context.Target(input);
-        };
-        const GradientTarget targets[2] = {target_of(0), target_of(1)};
-        Tensor parts[2];
-        for (const int i : {0, 1}) {
-          const bool direct = targets[i].tensor.defined() && !targets[i].accumulate;
-          parts[i] =
-              direct ? targets[i].tensor : Tensor::Empty(dy.device(), dy.shape(), dy.dtype());
-        }
-        ElementwiseKernels& kernels = dy.device().elementwise();
-        kernels.GateBackward(activation, a, b, dy, parts[0], parts[1]);
-        for (const int i : {0, 1}) {
-          if (targets[i].accumulate) kernels.Affine(parts[i], 1, 0, targets[i].tensor, true);
-        }
+        const GradientBuffer da = context.FreshBuffer(0, a);
+        const GradientBuffer db = context.FreshBuffer(1, b);
+        dy.device().elementwise().GateBackward(activation, a, b, dy, da.tensor(), db.tensor());
+        da.Finish();
+        db.Finish();
       });
 }
 

@@ -163,14 +163,14 @@ TEST(VariableTest, MemoryIsFlatOverThousandsOfSteps) {
 }
 
 TEST(VariableTest, MemoryThatRunsOutLeavesNoLeak) {
-  CpuDevice device(1, size_t{24} << 20);
+  CpuDevice device(1, size_t{8} << 20);
   const int64_t nodes = LiveNodes();
-  const Variable w = Variable::Leaf(RandomTensor({512, 512}, 1, DType::kFloat32, 0, device));
+  const Variable w = Variable::Leaf(RandomTensor({256, 256}, 1, DType::kFloat32, 0, device));
   const size_t live = device.memory().statistics().live_bytes;
   bool in_backward = false;
   const auto run = [&](int layers) {
     in_backward = false;
-    Variable y = RandomTensor({512, 512}, 2, DType::kFloat32, 0, device);
+    Variable y = RandomTensor({256, 256}, 2, DType::kFloat32, 0, device);
     for (int i = 0; i < layers; ++i) y = Tanh(LinearProduct(y, w, Variable()));
     in_backward = true;
     Backward(Mean(y));
