@@ -1,0 +1,257 @@
+#include "core/tensor/cpu/lane_product.h"
+
+#include <algorithm>
+
+#include "core/tensor/cpu/lane_pack.h"
+#include "core/tensor/cpu/lane_tile.h"
+
+namespace trainyard {
+
+LaneProduct LaneProduct::Units(int64_t begin, int64_t end) const {
+  LaneProduct part = *this;
+  part.units = end - begin;
+  part.last_lanes = end == units ? last_lanes : lanes;
+  part.b += begin * b_unit;
+  part.c += begin * c_unit;
+  if (bias != nullptr) part.bias += begin * c_unit;
+  return part;
+}
+
+LaneProduct LaneProduct::Rows(int64_t begin, int64_t end) const {
+  LaneProduct part = *this;
+  part.m = end - begin;
+  part.a += begin * a_row;
+  part.c += begin * c_row;
+  return part;
+}
+
+LaneProduct LaneProduct::Lanes(int64_t begin, int64_t end) const {
+  LaneProduct part = *this;
+  part.lanes = end - begin;
+  part.last_lanes = std::min(last_lanes, end) - begin;
+  if (part.last_lanes <= 0) {
+    --part.units;
+    part.last_lanes = part.lanes;
+  }
+  part.a += begin;
+  part.b += begin * b_lane;
+  part.c += begin;
+  if (bias != nullptr) part.bias += begin;
+  return part;
+}
+
+namespace {
+
+// So many floats of a and of b are packed at once that both stay in the second-level cache.
+constexpr int64_t kPackedB = 112 * 1024;
+constexpr int64_t kPackedA = kLaneScratch - kPackedB;
+
+// Lanes of a product that are computed together: all of them, or a register's number of many.
+struct LanePhase {
+  LanePhase(const LaneProduct& product, const LaneFunctions& functions, int64_t index);
+
+  LaneLoad load = LaneLoad::kOne;
+  int lanes = 1;           // of an element of a
+  int64_t first_lane = 0;  // of the product
+  int64_t vectors = 0;
+  int64_t c_vector = 0;  // between vectors
+  LaneVectors b;
+  int64_t group = 1;  // vectors of a tile
+  int height = 1;     // rows of a tile
+  int64_t steps = 1;  // of k at once
+};
+
+int64_t PhaseCount(const LaneProduct& product, int width) {
+  return (product.lanes + width - 1) / width;
+}
+
+LanePhase::LanePhase(const LaneProduct& product, const LaneFunctions& functions, int64_t index) {
+  const int width = functions.width;
+  first_lane = index * width;
+  lanes = static_cast<int>(std::min<int64_t>(width, product.lanes - first_lane));
+  load = lanes == width ? LaneLoad::kFull : lanes == 1 ? LaneLoad::kOne : LaneLoad::kMasked;
+  // Of a vector: several where they lie side by side and there is room for them.
+  const int units = product.c_unit == lanes ? width / lanes : 1;
+  c_vector = units * product.c_unit;
+  b = {product.b + first_lane * product.b_lane, product.b_step, units * product.b_unit};
+  b.width = width;
+  b.valid = units * lanes;
+  for (int i = 0; i < b.valid; ++i) {
+    b.lane[i] = i / lanes * product.b_unit + i % lanes * product.b_lane;
+  }
+  const int64_t last = std::clamp<int64_t>(product.last_lanes - first_lane, 0, lanes);
+  const int64_t columns = (product.units - 1) * lanes + last;
+  vectors = (columns + b.valid - 1) / b.valid;
+  b.last_valid = static_cast<int>(columns - (vectors - 1) * b.valid);
+  // Equal groups rather than a narrow one at the end.
+  const int64_t groups = (vectors + functions.most_vectors - 1) / functions.most_vectors;
+  group = groups == 0 ? 1 : (vectors + groups - 1) / groups;
+  height = functions.rows[group - 1];
+  // The part of a that a tile uses stays in the first-level cache.
+  constexpr int64_t kTileOfA = 6 * 1024;
+  steps = std::clamp<int64_t>(kTileOfA / (height * lanes), 64, 256);
+}
+
+template <typename Visit>
+void ForEachGroup(const LanePhase& phase, int64_t begin, int64_t end, Visit visit) {
+  for (int64_t first = begin; first < end; first += phase.group) {
+    visit(first, std::min(phase.group, end - first));
+  }
+}
+
+void PackBlock(const LanePhase& phase, int64_t step, int64_t steps, int64_t first, int64_t vectors,
+               float* to) {
+  ForEachGroup(phase, first, first + vectors, [&](int64_t begin, int64_t count) {
+    PackVectors(phase.b, step, steps, begin, count, begin + count == phase.vectors, to);
+    to += steps * count * phase.b.width;
+  });
+}
+
+// A run of steps over a run of vectors.
+struct LaneBlock {
+  int64_t step;
+  int64_t steps;
+  int64_t first;
+  int64_t vectors;
+  const float* b;  // packed
+};
+
+class PhaseMultiplier {
+ public:
+  PhaseMultiplier(const LaneProduct& product, const LaneFunctions& functions,
+                  const LanePhase& phase, float* scratch)
+      : product_(product), functions_(functions), phase_(phase), scratch_(scratch) {}
+
+  // Returns what follows in `packed`, unless that is null.
+  const float* Multiply(const float* packed) {
+    for (int64_t step = 0; step == 0 || step < product_.k; step += phase_.steps) {
+      const int64_t steps = std::min(phase_.steps, product_.k - step);
+      const int64_t width = steps * phase_.b.width;  // of a packed vector
+      const int64_t most =
+          std::max<int64_t>(kPackedB / std::max<int64_t>(width, 1) / phase_.group, 1) *
+          phase_.group;
+      for (int64_t first = 0; first < phase_.vectors; first += most) {
+        LaneBlock block{step, steps, first, std::min(most, phase_.vectors - first), packed};
+        if (packed == nullptr) {
+          PackBlock(phase_, step, steps, first, block.vectors, scratch_);
+          block.b = scratch_;
+        } else {
+          packed += block.vectors * width;
+        }
+        MultiplyBlock(block);
+      }
+    }
+    return packed;
+  }
+
+ private:
+  // Rows of c in panels of a tile's height. Where the elements of a row of a are far apart, or the
+  // panel is not full, the part of a is copied together before.
+  void MultiplyBlock(const LaneBlock& block) {
+    const bool packs = product_.a_step > product_.a_row;
+    const int height = phase_.height;
+    const int64_t panel = height * block.steps * phase_.lanes;
+    const int64_t strip =
+        packs ? std::max<int64_t>(kPackedA / std::max<int64_t>(panel, 1), 1) * height : product_.m;
+    for (int64_t row = 0; row < product_.m; row += strip) {
+      const int64_t end = std::min(product_.m, row + strip);
+      float* const a = scratch_ + kPackedB;
+      if (packs) {
+        for (int64_t i = row; i < end; i += height)
+          PackPanel(block, i, end, a + (i - row) / height * panel);
+      }
+      for (int64_t i = row; i < end; i += height) {
+        const bool full = end - i >= height;
+        if (!packs && !full) PackPanel(block, i, end, a);
+        MultiplyPanel(block, i, end, packs ? a + (i - row) / height * panel : full ? nullptr : a);
+      }
+    }
+  }
+
+  const float* ElementsOf(int64_t row, int64_t step) const {
+    return product_.a + phase_.first_lane + row * product_.a_row + step * product_.a_step;
+  }
+
+  void PackPanel(const LaneBlock& block, int64_t row, int64_t end, float* to) const {
+    const auto rows = static_cast<int>(std::min<int64_t>(phase_.height, end - row));
+    PackRows(ElementsOf(row, block.step), product_.a_row, product_.a_step, block.steps,
+             phase_.lanes, rows, phase_.height, to);
+  }
+
+  void MultiplyPanel(const LaneBlock& block, int64_t row, int64_t end, const float* packed_a) {
+    LaneTile tile;
+    tile.k = block.steps;
+    tile.a = packed_a != nullptr ? packed_a : ElementsOf(row, block.step);
+    tile.a_row = packed_a != nullptr ? phase_.lanes : product_.a_row;
+    tile.a_step = packed_a != nullptr ? phase_.height * phase_.lanes : product_.a_step;
+    tile.lanes = phase_.lanes;
+    tile.c_row = product_.c_row;
+    tile.c_vector = phase_.c_vector;
+    tile.rows = static_cast<int>(std::min<int64_t>(phase_.height, end - row));
+    tile.valid = phase_.b.valid;
+    tile.accumulate = product_.accumulate || block.step > 0;
+    const float* b = block.b;
+    const int64_t end_vector = block.first + block.vectors;
+    ForEachGroup(phase_, block.first, end_vector, [&](int64_t first, int64_t count) {
+      const int64_t column = phase_.first_lane + first * phase_.c_vector;
+      tile.b = b;
+      tile.c = product_.c + row * product_.c_row + column;
+      tile.bias = product_.bias != nullptr && block.step == 0 ? product_.bias + column : nullptr;
+      tile.last_valid = first + count == phase_.vectors ? phase_.b.last_valid : phase_.b.valid;
+      functions_.tile[static_cast<int>(phase_.load)][phase_.group - 1][count - 1](tile);
+      b += block.steps * count * phase_.b.width;
+    });
+  }
+
+  const LaneProduct& product_;
+  const LaneFunctions& functions_;
+  const LanePhase& phase_;
+  float* const scratch_;
+};
+
+void Multiply(const LaneProduct& product, const float* packed, float* scratch,
+              const LaneFunctions& functions) {
+  if (product.m == 0 || product.units == 0) return;
+  for (int64_t i = 0; i < PhaseCount(product, functions.width); ++i) {
+    const LanePhase phase(product, functions, i);
+    packed = PhaseMultiplier(product, functions, phase, scratch).Multiply(packed);
+  }
+}
+
+}  // namespace
+
+const LaneFunctions& FastestLaneFunctions() {
+  static const LaneFunctions functions =
+      __builtin_cpu_supports("avx512f") ? Avx512LaneFunctions() : Avx2LaneFunctions();
+  return functions;
+}
+
+void MultiplyLanes(const LaneProduct& product, float* scratch, const LaneFunctions& functions) {
+  Multiply(product, nullptr, scratch, functions);
+}
+
+void MultiplyPackedLanes(const LaneProduct& product, const float* packed, float* scratch,
+                         const LaneFunctions& functions) {
+  Multiply(product, packed, scratch, functions);
+}
+
+int64_t PackedSize(const LaneProduct& product, const LaneFunctions& functions) {
+  int64_t size = 0;
+  for (int64_t i = 0; product.units > 0 && i < PhaseCount(product, functions.width); ++i) {
+    size += LanePhase(product, functions, i).vectors * product.k * functions.width;
+  }
+  return size;
+}
+
+void PackLanes(const LaneProduct& product, float* packed, const LaneFunctions& functions) {
+  for (int64_t i = 0; product.units > 0 && i < PhaseCount(product, functions.width); ++i) {
+    const LanePhase phase(product, functions, i);
+    for (int64_t step = 0; step < product.k; step += phase.steps) {
+      const int64_t steps = std::min(phase.steps, product.k - step);
+      PackBlock(phase, step, steps, 0, phase.vectors, packed);
+      packed += steps * phase.vectors * functions.width;
+    }
+  }
+}
+
+}  // namespace trainyard
