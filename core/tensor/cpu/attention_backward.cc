@@ -15,8 +15,8 @@
 namespace trainyard::cpu_attention {
 namespace {
 
-constexpr int64_t kRowsOfTile = 128;
-constexpr int64_t kKeysOfTile = 256;
+constexpr int64_t kRowsOfTile = 256;
+constexpr int64_t kKeysOfTile = 128;
 constexpr int64_t kTasksWanted = 8;
 
 template <typename T>

@@ -8,8 +8,8 @@
 #include "core/tensor/cpu/attention_scores.h"
 #include "core/tensor/cpu/cpu_attention.h"
 #include "core/tensor/cpu/cpu_device.h"
-#include "core/tensor/cpu/serial_gemm.h"
 #include "core/tensor/cpu/score_rows.h"
+#include "core/tensor/cpu/serial_gemm.h"
 
 namespace trainyard::cpu_attention {
 namespace {
@@ -26,6 +26,9 @@ class Forward {
  public:
   Forward(const AttentionArguments& arguments, int threads)
       : a_(arguments),
+        rows_(arguments.q.size(2)),
+        dh_(arguments.q.size(3)),
+        dv_(arguments.v.size(3)),
         q_(arguments.q),
         k_(arguments.k),
         v_(arguments.v),
@@ -37,14 +40,13 @@ class Forward {
 
   void Run(ThreadPool& threads) {
     const int64_t heads = a_.q.size(1);
-    const int64_t blocks = (a_.q.size(2) + rows_of_block_ - 1) / rows_of_block_;
+    const int64_t blocks = (rows_ + rows_of_block_ - 1) / rows_of_block_;
     // Blocks of late rows first: under a causal mask they take longest.
     threads.Run(a_.q.size(0) * heads * blocks, [&](int64_t task, int thread) {
       const int64_t pair = task % (a_.q.size(0) * heads);
       const int64_t block = blocks - 1 - task / (a_.q.size(0) * heads);
       const int64_t first = block * rows_of_block_;
-      RunBlock(pair / heads, pair % heads, first, std::min(rows_of_block_, a_.q.size(2) - first),
-               thread);
+      RunBlock(pair / heads, pair % heads, first, std::min(rows_of_block_, rows_ - first), thread);
     });
   }
 
@@ -57,15 +59,13 @@ class Forward {
     T* sums = maxima + rows_of_block_;
     std::fill_n(maxima, rows, -std::numeric_limits<T>::infinity());
     std::fill_n(sums, rows, T{0});
-    const int64_t dh = a_.q.size(3);
-    const int64_t dv = a_.v.size(3);
     const int64_t keys_end = mask_.KeysBefore(first + rows - 1);
     bool started = false;
     for (int64_t key = 0; key < keys_end; key += kKeysOfTile) {
       const ScoreTile tile{batch, first, rows, key, std::min(kKeysOfTile, keys_end - key)};
       const Visibility visibility = mask_.Of(tile);
       if (visibility == Visibility::kNothing) continue;
-      SerialGemm({rows, tile.keys, dh, false, true}, ScoreScale(), q_.Row(batch, head, first),
+      SerialGemm({rows, tile.keys, dh_, false, true}, ScoreScale(), q_.Row(batch, head, first),
                  q_.stride(), k_.Row(batch, head, key), k_.stride(), T{0}, scores, kKeysOfTile);
       if (visibility == Visibility::kSome) mask_.Hide(tile, scores, kKeysOfTile);
       for (int64_t i = 0; i < rows; ++i) {
@@ -74,7 +74,7 @@ class Forward {
         T* const out = started ? out_.Row(batch, head, first + i) : nullptr;
         Weigh(scores + i * kKeysOfTile, visible, tile.keys, maxima[i], sums[i], out);
       }
-      SerialGemm({rows, dv, tile.keys}, T{1}, scores, kKeysOfTile, v_.Row(batch, head, key),
+      SerialGemm({rows, dv_, tile.keys}, T{1}, scores, kKeysOfTile, v_.Row(batch, head, key),
                  v_.stride(), started ? T{1} : T{0}, out_.Row(batch, head, first), out_.stride());
       started = true;
     }
@@ -95,7 +95,7 @@ class Forward {
       const T factor = std::exp2(maximum - highest);
       sum *= factor;
       if (out != nullptr) {
-        for (int64_t j = 0; j < a_.v.size(3); ++j) out[j] *= factor;
+        for (int64_t j = 0; j < dv_; ++j) out[j] *= factor;
       }
       maximum = highest;
     }
@@ -107,13 +107,13 @@ class Forward {
     T* const out = out_.Row(batch, head, row);
     const bool sees_nothing = sum == T{0};
     if (!started) {
-      std::fill_n(out, a_.v.size(3), T{0});
+      std::fill_n(out, dv_, T{0});
     } else if (!sees_nothing) {
       const T factor = T{1} / sum;
-      for (int64_t j = 0; j < a_.v.size(3); ++j) out[j] *= factor;
+      for (int64_t j = 0; j < dv_; ++j) out[j] *= factor;
     }
     if (logsumexp_ == nullptr) return;
-    logsumexp_[(batch * a_.q.size(1) + head) * a_.q.size(2) + row] =
+    logsumexp_[(batch * a_.q.size(1) + head) * rows_ + row] =
         sees_nothing ? -std::numeric_limits<T>::infinity()
                      : (maximum + std::log2(sum)) * std::numbers::ln2_v<T>;
   }
@@ -121,6 +121,9 @@ class Forward {
   T ScoreScale() const { return static_cast<T>(a_.scale * std::numbers::log2e); }
 
   const AttentionArguments& a_;
+  const int64_t rows_;
+  const int64_t dh_;
+  const int64_t dv_;
   const HeadRows<T> q_;
   const HeadRows<T> k_;
   const HeadRows<T> v_;

@@ -25,6 +25,11 @@ struct Lanes {
   static Lanes LoadFirst(const float* from, int64_t count) {
     return {_mm256_maskload_ps(from, First(count))};
   }
+  // The same with `rest` in the other lanes.
+  static Lanes LoadFirst(const float* from, int64_t count, Lanes rest) {
+    const __m256i first = First(count);
+    return {_mm256_blendv_ps(rest.v, _mm256_maskload_ps(from, first), _mm256_castsi256_ps(first))};
+  }
   void Store(float* to) const { _mm256_storeu_ps(to, v); }
   void StoreFirst(float* to, int64_t count) const { _mm256_maskstore_ps(to, First(count), v); }
   // Past the caches; `to` is aligned to all lanes.
@@ -52,6 +57,17 @@ inline Lanes Fma(Lanes a, Lanes b, Lanes c) { return {_mm256_fmadd_ps(a.v, b.v, 
 // The second operand where either is not a number.
 inline Lanes Maximum(Lanes a, Lanes b) { return {_mm256_max_ps(a.v, b.v)}; }
 inline Lanes Minimum(Lanes a, Lanes b) { return {_mm256_min_ps(a.v, b.v)}; }
+// Over all lanes, in a fixed order.
+inline float SumOf(Lanes a) {
+  __m128 sum = _mm_add_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
+  sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
+  return _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)));
+}
+inline float LargestOf(Lanes a) {
+  __m128 most = _mm_max_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
+  most = _mm_max_ps(most, _mm_movehl_ps(most, most));
+  return _mm_cvtss_f32(_mm_max_ss(most, _mm_movehdup_ps(most)));
+}
 inline Lanes Sqrt(Lanes a) { return {_mm256_sqrt_ps(a.v)}; }
 inline Lanes Abs(Lanes a) { return {_mm256_andnot_ps(_mm256_set1_ps(-0.0F), a.v)}; }
 inline Lanes Negate(Lanes a) { return {_mm256_xor_ps(_mm256_set1_ps(-0.0F), a.v)}; }

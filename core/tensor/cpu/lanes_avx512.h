@@ -25,6 +25,10 @@ struct Lanes {
   static Lanes LoadFirst(const float* from, int64_t count) {
     return {_mm512_maskz_loadu_ps(First(count), from)};
   }
+  // The same with `rest` in the other lanes.
+  static Lanes LoadFirst(const float* from, int64_t count, Lanes rest) {
+    return {_mm512_mask_loadu_ps(rest.v, First(count), from)};
+  }
   void Store(float* to) const { _mm512_storeu_ps(to, v); }
   void StoreFirst(float* to, int64_t count) const { _mm512_mask_storeu_ps(to, First(count), v); }
   // Past the caches; `to` is aligned to all lanes.
@@ -49,6 +53,9 @@ inline Lanes Fma(Lanes a, Lanes b, Lanes c) { return {_mm512_fmadd_ps(a.v, b.v, 
 // The second operand where either is not a number.
 inline Lanes Maximum(Lanes a, Lanes b) { return {_mm512_max_ps(a.v, b.v)}; }
 inline Lanes Minimum(Lanes a, Lanes b) { return {_mm512_min_ps(a.v, b.v)}; }
+// Over all lanes, in a fixed order.
+inline float SumOf(Lanes a) { return _mm512_reduce_add_ps(a.v); }
+inline float LargestOf(Lanes a) { return _mm512_reduce_max_ps(a.v); }
 inline Lanes Sqrt(Lanes a) { return {_mm512_sqrt_ps(a.v)}; }
 inline Lanes Abs(Lanes a) { return {_mm512_abs_ps(a.v)}; }
 inline Lanes Negate(Lanes a) {

@@ -10,9 +10,7 @@ GlobalBackward<T>::GlobalBackward(const MixedChunkViews<T>& views,
     : views_(views),
       gradients_(gradients),
       sums_(views, ColumnsOfTask(views.batches, views.e, threads)),
-      plans_(PlansOf(views, true)),
-      scratch_(
-          Tensor::Empty(views.arguments.v.device(), {threads, ScratchOfThread()}, DTypeOf<T>())) {
+      plans_(PlansOf(views, true)) {
   for (int64_t task = 1; task < sums_.tasks_of_sequence(); ++task) {
     partial_.push_back(Tensor::Empty(views.arguments.v.device(),
                                      {views.batches, views.rows, views.s}, DTypeOf<T>()));
@@ -29,68 +27,63 @@ template <typename Function>
 void GlobalBackward<T>::ForEachTask(ThreadPool& threads, const ChunkWindow& window,
                                     Function&& function) const {
   const int64_t blocks = sums_.tasks_of_sequence();
-  threads.Run(window.batches() * blocks, [&](int64_t task, int thread) {
-    function(window.first_batch + task / blocks, task % blocks * sums_.columns(), task % blocks,
-             thread);
+  threads.Run(window.batches() * blocks, [&](int64_t task, int) {
+    function(window.first_batch + task / blocks, task % blocks * sums_.columns(), task % blocks);
   });
 }
 
 template <typename T>
 void GlobalBackward<T>::RunQueries(ThreadPool& threads, const ChunkWindow& window) const {
-  ForEachTask(threads, window, [&](int64_t batch, int64_t column, int64_t block, int thread) {
+  ForEachTask(threads, window, [&](int64_t batch, int64_t column, int64_t block) {
     const Rows<T> target = Target(gradients_.dlin_q, block);
     for (int64_t chunk = window.first_chunk; chunk < window.end_chunk; ++chunk) {
-      QueriesOfChunk(batch, chunk, column, target, ScratchOf(thread));
+      QueriesOfChunk(batch, chunk, column, target);
     }
   });
 }
 
 template <typename T>
 void GlobalBackward<T>::RunKeys(ThreadPool& threads, const ChunkWindow& window) const {
-  ForEachTask(threads, window, [&](int64_t batch, int64_t column, int64_t block, int thread) {
+  ForEachTask(threads, window, [&](int64_t batch, int64_t column, int64_t block) {
     const Rows<T> target = Target(gradients_.dlin_k, block);
     for (int64_t chunk = window.end_chunk - 1; chunk >= window.first_chunk; --chunk) {
-      KeysOfChunk(batch, chunk, column, target, ScratchOf(thread));
+      KeysOfChunk(batch, chunk, column, target);
     }
   });
 }
 
-// dQl = weight dO sum', and the gate's gradient.
+// What belongs to the gate, and dQl = weight dO sum'.
 template <typename T>
 void GlobalBackward<T>::QueriesOfChunk(int64_t batch, int64_t chunk, int64_t column,
-                                       const Rows<T>& target, T* scratch) const {
+                                       const Rows<T>& target) const {
   const int64_t width = sums_.WidthOf(column);
   const RowRange range = views_.SegmentsOf(batch).Rows(chunk);
   sums_.Advance(batch, chunk, column);
-  const double weight = sums_.Weight(batch, chunk);
-  for (int64_t row = range.first; row < range.end; row += kSideOfSquare) {
-    const RowRange strip{row, std::min(row + kSideOfSquare, range.end)};
-    if (weight == 0) {
-      for (int64_t i = strip.first; i < strip.end; ++i) {
-        std::fill_n(target.At(batch, i), views_.s, T{0});
-      }
-      continue;
-    }
-    const OutputGradient<T> dout =
-        UngatedGradient(views_, gradients_, batch, strip, column, width, scratch);
-    SerialGemm({strip.rows(), views_.s, width, false, true}, static_cast<T>(weight), dout.data,
-               dout.stride, sums_.Sum(batch, column), width, T{0}, target.At(batch, row),
-               target.stride());
+  if (views_.gate.defined() && !views_.ungated.defined()) {
+    sums_.AddTo(gradients_.dgate, batch, chunk, column);
   }
+  DifferentiateGate(views_, gradients_, batch, chunk, column, width);
+  const double weight = sums_.Weight(batch, chunk);
+  if (weight == 0) {
+    for (int64_t row = range.first; row < range.end; ++row) {
+      std::fill_n(target.At(batch, row), views_.s, T{0});
+    }
+    return;
+  }
+  SerialGemm({range.rows(), views_.s, width, false, true}, static_cast<T>(weight),
+             gradients_.dungated.At(batch, range.first, column), gradients_.dungated.stride(),
+             sums_.Sum(batch, column), width, T{0}, target.At(batch, range.first), target.stride());
   views_.ClearPadding(target, batch, chunk, 0, views_.s);
-  if (!views_.gate.defined()) return;
-  if (!views_.ungated.defined()) sums_.AddTo(gradients_.dgate, batch, chunk, column);
-  GateGradient(views_, gradients_, batch, chunk, column, width);
 }
 
 // D, then dKl = V D' and dV += Kl D.
 template <typename T>
 void GlobalBackward<T>::KeysOfChunk(int64_t batch, int64_t chunk, int64_t column,
-                                    const Rows<T>& target, T* scratch) const {
+                                    const Rows<T>& target) const {
   const int64_t width = sums_.WidthOf(column);
   const T* const sum = sums_.Sum(batch, column);
   const RowRange range = views_.SegmentsOf(batch).Rows(chunk);
-  AddGradientOfStates(batch, chunk, column, scratch);
+  AddGradientOfStates(batch, chunk, column);
   if (PlanOf(batch).steps[static_cast<size_t>(chunk)].empty) {
     for (int64_t row = range.first; row < range.end; ++row) {
       std::fill_n(target.At(batch, row), views_.s, T{0});
@@ -109,8 +102,7 @@ void GlobalBackward<T>::KeysOfChunk(int64_t batch, int64_t chunk, int64_t column
 
 // D for `chunk`, from that of the chunk behind it.
 template <typename T>
-void GlobalBackward<T>::AddGradientOfStates(int64_t batch, int64_t chunk, int64_t column,
-                                            T* scratch) const {
+void GlobalBackward<T>::AddGradientOfStates(int64_t batch, int64_t chunk, int64_t column) const {
   const ScanPlan& plan = PlanOf(batch);
   const ScanStep& step = plan.steps[static_cast<size_t>(chunk)];
   const int64_t width = sums_.WidthOf(column);
@@ -118,15 +110,11 @@ void GlobalBackward<T>::AddGradientOfStates(int64_t batch, int64_t chunk, int64_
   for (size_t i = step.first_range; i < step.end_range; ++i) {
     const RowRange range = plan.ranges[i];
     const double weight = plan.weights[static_cast<size_t>(range.first / views_.chunk)];
-    for (int64_t row = range.first; row < range.end; row += kSideOfSquare) {
-      const RowRange strip{row, std::min(row + kSideOfSquare, range.end)};
-      const OutputGradient<T> dout =
-          UngatedGradient(views_, gradients_, batch, strip, column, width, scratch);
-      SerialGemm({views_.s, width, strip.rows(), true, false}, static_cast<T>(weight),
-                 views_.lin_q.At(batch, row), views_.lin_q.stride(), dout.data, dout.stride,
-                 overwrite ? T{0} : T{1}, sums_.Sum(batch, column), width);
-      overwrite = false;
-    }
+    SerialGemm({views_.s, width, range.rows(), true, false}, static_cast<T>(weight),
+               views_.lin_q.At(batch, range.first), views_.lin_q.stride(),
+               gradients_.dungated.At(batch, range.first, column), gradients_.dungated.stride(),
+               overwrite ? T{0} : T{1}, sums_.Sum(batch, column), width);
+    overwrite = false;
   }
 }
 

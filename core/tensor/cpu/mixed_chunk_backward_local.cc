@@ -132,48 +132,57 @@ void LocalBackward<T>::RunSquare(const ChunkTile& square, const Part& part, bool
   const int64_t start = square.chunk * views_.chunk;
   T* const weights = part.scratch;
   T* const dscores = weights + kSideOfSquare * kSideOfSquare;
-  const RowRange range{start + square.row, start + square.row + square.rows};
-  const OutputGradient<T> dout = UngatedGradient(views_, gradients_, square.batch, range, 0,
-                                                 views_.e, dscores + kSideOfSquare * kSideOfSquare);
-  for (int64_t row = 0; row < square.rows; row += kRowsOfStrip) {
-    ChunkTile strip = square;
-    strip.row += row;
-    strip.rows = std::min(kRowsOfStrip, square.rows - row);
-    if (views_.arguments.causal) {
-      strip.keys = std::min(square.keys, strip.row + strip.rows - square.key);
-    }
-    T* const strip_weights = weights + row * kSideOfSquare;
-    T* const strip_dscores = dscores + row * kSideOfSquare;
-    scores_.Products(strip, strip_weights, kSideOfSquare);
-    SerialGemm({strip.rows, strip.keys, views_.e, false, true}, T{1}, dout.data + row * dout.stride,
-               dout.stride, views_.v.At(square.batch, start + square.key), views_.v.stride(), T{0},
-               strip_dscores, kSideOfSquare);
-    scores_.Differentiate(strip, strip_weights, strip_dscores, kSideOfSquare);
-    AddToQueries(strip, part, strip_dscores);
+  for (int64_t row = 0; row < square.rows; row += kRowsOfBand) {
+    ChunkTile band = square;
+    band.row += row;
+    band.rows = std::min(kRowsOfBand, square.rows - row);
+    band.keys = KeysOf(band);
+    T* const band_weights = weights + row * kSideOfSquare;
+    T* const band_dscores = dscores + row * kSideOfSquare;
+    scores_.Products(band, band_weights, kSideOfSquare);
+    SerialGemm({band.rows, band.keys, views_.e, false, true}, T{1},
+               gradients_.dungated.At(square.batch, start + band.row), gradients_.dungated.stride(),
+               views_.v.At(square.batch, start + square.key), views_.v.stride(), T{0}, band_dscores,
+               kSideOfSquare);
+    scores_.Differentiate(band, band_weights, band_dscores, kSideOfSquare);
+    AddToQueries(band, part, band_dscores);
   }
-  AddToKeys(square, part, dout, first);
+  AddToKeys(square, part, first);
+}
+
+// How many keys of the tile its rows see.
+template <typename T>
+int64_t LocalBackward<T>::KeysOf(const ChunkTile& tile) const {
+  if (!views_.arguments.causal) return tile.keys;
+  return std::min(tile.keys, tile.row + tile.rows - tile.key);
 }
 
 template <typename T>
-void LocalBackward<T>::AddToQueries(const ChunkTile& strip, const Part& part,
+void LocalBackward<T>::AddToQueries(const ChunkTile& band, const Part& part,
                                     const T* dscores) const {
-  const int64_t start = strip.chunk * views_.chunk;
-  const bool overwrite = part.index == 0 && strip.key == 0;
-  SerialGemm({strip.rows, views_.s, strip.keys}, static_cast<T>(views_.arguments.scale_qk), dscores,
-             kSideOfSquare, views_.quad_k.At(strip.batch, start + strip.key),
-             views_.quad_k.stride(), overwrite ? T{0} : T{1},
-             part.dquad_q.At(strip.batch, start + strip.row), part.dquad_q.stride());
+  const int64_t start = band.chunk * views_.chunk;
+  const bool overwrite = part.index == 0 && band.key == 0;
+  for (int64_t row = 0; row < band.rows; row += kRowsOfStrip) {
+    ChunkTile strip = band;
+    strip.row += row;
+    strip.rows = std::min(kRowsOfStrip, band.rows - row);
+    strip.keys = KeysOf(strip);
+    SerialGemm({strip.rows, views_.s, strip.keys}, static_cast<T>(views_.arguments.scale_qk),
+               dscores + row * kSideOfSquare, kSideOfSquare,
+               views_.quad_k.At(strip.batch, start + strip.key), views_.quad_k.stride(),
+               overwrite ? T{0} : T{1}, part.dquad_q.At(strip.batch, start + strip.row),
+               part.dquad_q.stride());
+  }
   if (part.dbias == nullptr) return;
-  for (int64_t i = 0; i < strip.rows; ++i) {
-    T* const to = part.dbias + (strip.row + i) * part.dbias_stride + strip.key;
+  for (int64_t i = 0; i < band.rows; ++i) {
+    T* const to = part.dbias + (band.row + i) * part.dbias_stride + band.key;
     const T* const from = dscores + i * kSideOfSquare;
-    for (int64_t j = 0; j < strip.keys; ++j) to[j] += from[j];
+    for (int64_t j = 0; j < band.keys; ++j) to[j] += from[j];
   }
 }
 
 template <typename T>
-void LocalBackward<T>::AddToKeys(const ChunkTile& square, const Part& part,
-                                 const OutputGradient<T>& dout, bool first) const {
+void LocalBackward<T>::AddToKeys(const ChunkTile& square, const Part& part, bool first) const {
   const int64_t start = square.chunk * views_.chunk;
   const bool diagonal = views_.arguments.causal && square.row == square.key;
   const int64_t step = diagonal ? kRowsOfStrip : square.keys;
@@ -186,8 +195,10 @@ void LocalBackward<T>::AddToKeys(const ChunkTile& square, const Part& part,
     const T* const dscores = weights + kSideOfSquare * kSideOfSquare;
     const int64_t to = start + square.key + key;
     SerialGemm({keys, views_.e, rows, true, false}, static_cast<T>(views_.arguments.scale_a),
-               weights, kSideOfSquare, dout.data + skipped * dout.stride, dout.stride, beta,
-               gradients_.dv.At(square.batch, to), gradients_.dv.stride());
+               weights, kSideOfSquare,
+               gradients_.dungated.At(square.batch, start + square.row + skipped),
+               gradients_.dungated.stride(), beta, gradients_.dv.At(square.batch, to),
+               gradients_.dv.stride());
     SerialGemm({keys, views_.s, rows, true, false}, static_cast<T>(views_.arguments.scale_qk),
                dscores, kSideOfSquare, views_.quad_q.At(square.batch, start + square.row + skipped),
                views_.quad_q.stride(), beta, gradients_.dquad_k.At(square.batch, to),

@@ -18,7 +18,7 @@ namespace trainyard::cpu_attention {
 
 template <typename T>
 struct MixedChunkGradientViews {
-  explicit MixedChunkGradientViews(const MixedChunkGradients& g)
+  MixedChunkGradientViews(const MixedChunkViews<T>& views, const MixedChunkGradients& g)
       : dout(g.dout),
         dquad_q(g.dquad_q),
         dquad_k(g.dquad_k),
@@ -26,7 +26,11 @@ struct MixedChunkGradientViews {
         dlin_k(g.dlin_k),
         dv(g.dv),
         dgate(g.dgate),
-        dbias(g.dbias.defined() ? g.dbias.data<T>() : nullptr) {}
+        dbias(g.dbias.defined() ? g.dbias.data<T>() : nullptr),
+        dungated_memory(views.gate.defined()
+                            ? Tensor::Empty(g.dout.device(), g.dout.shape(), g.dout.dtype())
+                            : g.dout),
+        dungated(dungated_memory) {}
 
   const Rows<T> dout;
   const Rows<T> dquad_q;
@@ -36,21 +40,15 @@ struct MixedChunkGradientViews {
   const Rows<T> dv;
   const Rows<T> dgate;
   T* const dbias;
+  const Tensor dungated_memory;
+  const Rows<T> dungated;  // dO; dout itself without a gate
 };
 
-// Rows of dO: where they lie, and their distance.
+// dungated = dout * gate and dgate = dout * ungated for some columns of a chunk's rows. Without
+// `ungated`, dgate holds it. Does nothing without a gate.
 template <typename T>
-struct OutputGradient {
-  const T* data = nullptr;
-  int64_t stride = 0;
-};
-
-// Rows [row, row + rows) of a sequence: dOut itself without a gate, else dOut * gate in `scratch`
-// of rows x width.
-template <typename T>
-OutputGradient<T> UngatedGradient(const MixedChunkViews<T>& views,
-                                  const MixedChunkGradientViews<T>& gradients, int64_t batch,
-                                  RowRange rows, int64_t column, int64_t width, T* scratch);
+void DifferentiateGate(const MixedChunkViews<T>& views, const MixedChunkGradientViews<T>& gradients,
+                       int64_t batch, int64_t chunk, int64_t column, int64_t width);
 
 // dQq, dKq and db; overwrites dV with the local part.
 //
@@ -76,15 +74,15 @@ class LocalBackward {
     T* scratch = nullptr;
   };
 
-  int64_t ScratchOfThread() const { return kSideOfSquare * (2 * kSideOfSquare + views_.e); }
+  int64_t ScratchOfThread() const { return 2 * kSideOfSquare * kSideOfSquare; }
   void RunSmallChunks(ThreadPool& threads, const ChunkWindow& window);
   void RunLargeChunk(ThreadPool& threads, int64_t batch, int64_t chunk) const;
   void AddQueriesOfParts(ThreadPool& threads, int64_t batch, int64_t chunk) const;
   void RunPart(int64_t batch, int64_t chunk, const Part& part) const;
   void RunSquare(const ChunkTile& square, const Part& part, bool first) const;
-  void AddToQueries(const ChunkTile& strip, const Part& part, const T* dscores) const;
-  void AddToKeys(const ChunkTile& square, const Part& part, const OutputGradient<T>& dout,
-                 bool first) const;
+  int64_t KeysOf(const ChunkTile& tile) const;
+  void AddToQueries(const ChunkTile& band, const Part& part, const T* dscores) const;
+  void AddToKeys(const ChunkTile& square, const Part& part, bool first) const;
 
   const MixedChunkViews<T>& views_;
   const MixedChunkGradientViews<T>& gradients_;
@@ -98,14 +96,14 @@ class LocalBackward {
   int64_t visited_ = 0;     // small chunks so far
 };
 
-// dQl, dKl, the global part of dV, and the gate's gradient.
+// dQl, dKl, the global part of dV, and what belongs to the gate.
 template <typename T>
 class GlobalBackward {
  public:
   GlobalBackward(const MixedChunkViews<T>& views, const MixedChunkGradientViews<T>& gradients,
                  int threads);
-  // dQl and dgate; from the first chunk to the last. Without views.ungated, dgate holds the local
-  // part of the output.
+  // dQl, dgate and dungated; from the first chunk to the last. Without views.ungated, dgate holds
+  // the local part of the output.
   void RunQueries(ThreadPool& threads, const ChunkWindow& window) const;
   // After RunQueries for all: dKl, and what is added to LocalBackward's dV; from the last chunk to
   // the first.
@@ -114,34 +112,22 @@ class GlobalBackward {
   void AddParts(ThreadPool& threads, const Rows<T>& whole) const;
 
  private:
-  int64_t ScratchOfThread() const { return kSideOfSquare * sums_.columns(); }
-  T* ScratchOf(int thread) const {
-    return scratch_.template data<T>() + thread * ScratchOfThread();
-  }
-  // function(batch, first column, index of the column block, thread) for all of the window.
+  // function(batch, first column, index of the column block) for all of the window.
   template <typename Function>
   void ForEachTask(ThreadPool& threads, const ChunkWindow& window, Function&& function) const;
   Rows<T> Target(const Rows<T>& whole, int64_t block) const;
   const ScanPlan& PlanOf(int64_t batch) const {
     return plans_[plans_.size() == 1 ? 0 : static_cast<size_t>(batch)];
   }
-  void QueriesOfChunk(int64_t batch, int64_t chunk, int64_t column, const Rows<T>& target,
-                      T* scratch) const;
-  void KeysOfChunk(int64_t batch, int64_t chunk, int64_t column, const Rows<T>& target,
-                   T* scratch) const;
-  void AddGradientOfStates(int64_t batch, int64_t chunk, int64_t column, T* scratch) const;
+  void QueriesOfChunk(int64_t batch, int64_t chunk, int64_t column, const Rows<T>& target) const;
+  void KeysOfChunk(int64_t batch, int64_t chunk, int64_t column, const Rows<T>& target) const;
+  void AddGradientOfStates(int64_t batch, int64_t chunk, int64_t column) const;
 
   const MixedChunkViews<T>& views_;
   const MixedChunkGradientViews<T>& gradients_;
   const StateSums<T> sums_;
   const std::vector<ScanPlan> plans_;  // backward
-  const Tensor scratch_;
-  std::vector<Tensor> partial_;  // dQl and then dKl of all column blocks but the first
+  std::vector<Tensor> partial_;        // dQl and then dKl of all column blocks but the first
 };
-
-// dgate = dOut * ungated for some columns of a chunk's rows; without `ungated`, dgate holds it.
-template <typename T>
-void GateGradient(const MixedChunkViews<T>& views, const MixedChunkGradientViews<T>& gradients,
-                  int64_t batch, int64_t chunk, int64_t column, int64_t width);
 
 }  // namespace trainyard::cpu_attention

@@ -22,8 +22,8 @@ class LocalForward {
 
  private:
   // Rows [row, row + rows) of a chunk of `chunk_rows`.
-  void RunStrip(int64_t batch, int64_t chunk, int64_t row, int64_t rows, int64_t chunk_rows,
-                T* scores) const;
+  void RunBand(int64_t batch, int64_t chunk, int64_t row, int64_t rows, int64_t chunk_rows,
+               T* scores) const;
 
   const MixedChunkViews<T>& views_;
   const Rows<T> target_;
@@ -32,7 +32,8 @@ class LocalForward {
 };
 
 // Columns of values that one task carries through the chunks: a sequence has several tasks where
-// there are few sequences. Depends on the number of threads only where they are more than 8.
+// there are few sequences, though no more than it takes, for a narrow block is slower. Depends on
+// the number of threads only where there are more than two for a sequence, or more than 8.
 int64_t ColumnsOfTask(int64_t batches, int64_t e, int threads);
 
 // Sums Kl' V over the chunks that a chunk sees, for columns of values.

@@ -10,8 +10,11 @@
 
 namespace trainyard::cpu_attention {
 
-// Rows that are treated together: small, so that little is computed above the diagonal.
+// Rows that are treated together where the matrix on the right lies row by row: few, so that little
+// is computed above the diagonal.
 inline constexpr int64_t kRowsOfStrip = 64;
+// The same where it is transposed: oneDNN then needs more rows to pay for packing it.
+inline constexpr int64_t kRowsOfBand = 2 * kRowsOfStrip;
 // Both sides of a square of scores.
 inline constexpr int64_t kSideOfSquare = 256;
 

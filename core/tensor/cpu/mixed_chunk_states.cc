@@ -6,11 +6,10 @@ namespace trainyard::cpu_attention {
 
 int64_t ColumnsOfTask(int64_t batches, int64_t e, int threads) {
   constexpr int64_t kTasksWanted = 8;
-  constexpr int64_t kNarrowest = 128;
-  const int64_t wanted = std::max<int64_t>(kTasksWanted, threads);
-  const int64_t blocks =
-      std::clamp<int64_t>((wanted + batches - 1) / batches, 1, (e + kNarrowest - 1) / kNarrowest);
   constexpr int64_t kStep = 64;
+  const int64_t wanted = (std::max<int64_t>(kTasksWanted, threads) + batches - 1) / batches;
+  const int64_t most = std::max<int64_t>(2, (threads + batches - 1) / batches);
+  const int64_t blocks = std::clamp<int64_t>(std::min(wanted, most), 1, (e + kStep - 1) / kStep);
   return ((e + blocks - 1) / blocks + kStep - 1) / kStep * kStep;
 }
 

@@ -1,22 +1,13 @@
-// The float functions of score_rows.h, compiled once for each instruction set. Nothing from the
-// standard library may be used here: its functions would be compiled for the wider set and then be
-// taken by others.
+// The float functions of score_rows.h, compiled once for each instruction set.
 #pragma once
-
-#include <immintrin.h>
 
 #include <cstdint>
 
-// Code for different instruction sets must not be taken for the same.
-#ifdef __AVX512F__
-#define TRAINYARD_ISA avx512
-#else
-#define TRAINYARD_ISA avx2
-#endif
+#include "core/tensor/cpu/lanes.h"
 
-namespace trainyard::score_rows {
+namespace trainyard {
 
-struct Functions {
+struct ScoreRowFunctions {
   float (*maximum)(const float* scores, int64_t n);
   float (*exponentiate)(float* scores, int64_t n, float shift);
   void (*differentiate)(float* weights, float* gradients, int64_t n, float shift, float mean,
@@ -27,115 +18,30 @@ struct Functions {
 };
 
 // Which the machine must have.
-Functions Avx2Functions();
-Functions Avx512Functions();
+ScoreRowFunctions Avx2ScoreRows();
+ScoreRowFunctions Avx512ScoreRows();
 
-}  // namespace trainyard::score_rows
+}  // namespace trainyard
 
-namespace trainyard::score_rows::TRAINYARD_ISA {
-
-#ifdef __AVX512F__
-
-struct Lanes {
-  static constexpr int64_t kCount = 16;
-  __m512 v;
-
-  static Lanes Of(float x) { return {_mm512_set1_ps(x)}; }
-  static Lanes Load(const float* from) { return {_mm512_loadu_ps(from)}; }
-  // The first `count` < kCount numbers, `rest` in the other lanes.
-  static Lanes LoadFirst(const float* from, int64_t count, Lanes rest) {
-    return {_mm512_mask_loadu_ps(rest.v, static_cast<__mmask16>((1U << count) - 1), from)};
-  }
-  void Store(float* to) const { _mm512_storeu_ps(to, v); }
-  void StoreFirst(float* to, int64_t count) const {
-    _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1U << count) - 1), v);
-  }
-  // The second operand where either is not a number.
-  static Lanes Maximum(Lanes a, Lanes b) { return {_mm512_max_ps(a.v, b.v)}; }
-  static Lanes Fma(Lanes a, Lanes b, Lanes c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
-  friend Lanes operator+(Lanes a, Lanes b) { return {_mm512_add_ps(a.v, b.v)}; }
-  friend Lanes operator-(Lanes a, Lanes b) { return {_mm512_sub_ps(a.v, b.v)}; }
-  friend Lanes operator*(Lanes a, Lanes b) { return {_mm512_mul_ps(a.v, b.v)}; }
-  static Lanes Round(Lanes a) {
-    return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
-  }
-  static float SumOf(Lanes a) { return _mm512_reduce_add_ps(a.v); }
-  static float MaximumOf(Lanes a) { return _mm512_reduce_max_ps(a.v); }
-  // a 2^exponent for whole exponents.
-  static Lanes Scale(Lanes a, Lanes exponent) { return {_mm512_scalef_ps(a.v, exponent.v)}; }
-};
-
-#else
-
-struct Lanes {
-  static constexpr int64_t kCount = 8;
-  __m256 v;
-
-  static __m256i First(int64_t count) {
-    return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)),
-                              _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-  }
-  static Lanes Of(float x) { return {_mm256_set1_ps(x)}; }
-  static Lanes Load(const float* from) { return {_mm256_loadu_ps(from)}; }
-  static Lanes LoadFirst(const float* from, int64_t count, Lanes rest) {
-    const __m256i mask = First(count);
-    return {_mm256_blendv_ps(rest.v, _mm256_maskload_ps(from, mask), _mm256_castsi256_ps(mask))};
-  }
-  void Store(float* to) const { _mm256_storeu_ps(to, v); }
-  void StoreFirst(float* to, int64_t count) const { _mm256_maskstore_ps(to, First(count), v); }
-  static Lanes Maximum(Lanes a, Lanes b) { return {_mm256_max_ps(a.v, b.v)}; }
-  static Lanes Fma(Lanes a, Lanes b, Lanes c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
-  friend Lanes operator+(Lanes a, Lanes b) { return {_mm256_add_ps(a.v, b.v)}; }
-  friend Lanes operator-(Lanes a, Lanes b) { return {_mm256_sub_ps(a.v, b.v)}; }
-  friend Lanes operator*(Lanes a, Lanes b) { return {_mm256_mul_ps(a.v, b.v)}; }
-  static Lanes Round(Lanes a) {
-    return {_mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
-  }
-  static float SumOf(Lanes a) {
-    __m128 sum = _mm_add_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
-    sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
-    return _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)));
-  }
-  static float MaximumOf(Lanes a) {
-    __m128 most = _mm_max_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
-    most = _mm_max_ps(most, _mm_movehl_ps(most, most));
-    return _mm_cvtss_f32(_mm_max_ss(most, _mm_movehdup_ps(most)));
-  }
-  // a 2^exponent for whole exponents in [-252, 252], in two steps so that each factor is normal.
-  static Lanes Scale(Lanes a, Lanes exponent) {
-    const __m256i whole = _mm256_cvtps_epi32(exponent.v);
-    const __m256i half = _mm256_srai_epi32(whole, 1);
-    const __m256i bias = _mm256_set1_epi32(127);
-    const __m256i one = _mm256_slli_epi32(_mm256_add_epi32(half, bias), 23);
-    const __m256i other =
-        _mm256_slli_epi32(_mm256_add_epi32(_mm256_sub_epi32(whole, half), bias), 23);
-    return {
-        _mm256_mul_ps(_mm256_mul_ps(a.v, _mm256_castsi256_ps(one)), _mm256_castsi256_ps(other))};
-  }
-};
-
-#endif
+namespace trainyard::TRAINYARD_LANES {
 
 // 2^x: a minimax polynomial of degree 5 on [-1/2, 1/2] (relative error 2^-23.4) times a power.
 // Below -160 it is 0 (and so for minus infinity); above 128 infinite; what is not a number stays
 // so.
 inline Lanes Exp2(Lanes x) {
-  x = Lanes::Maximum(Lanes::Of(-160.0F), x);
-#ifndef __AVX512F__
-  x = {_mm256_min_ps(_mm256_set1_ps(160.0F), x.v)};
-#endif
-  const Lanes whole = Lanes::Round(x);
+  x = Minimum(Lanes::Of(160.0F), Maximum(Lanes::Of(-160.0F), x));
+  const Lanes whole = Round(x);
   const Lanes r = x - whole;
   Lanes p = Lanes::Of(0.00132647273F);
-  p = Lanes::Fma(p, r, Lanes::Of(0.00967151277F));
-  p = Lanes::Fma(p, r, Lanes::Of(0.0555073374F));
-  p = Lanes::Fma(p, r, Lanes::Of(0.240222421F));
-  p = Lanes::Fma(p, r, Lanes::Of(0.693146978F));
-  p = Lanes::Fma(p, r, Lanes::Of(1.0F));
-  return Lanes::Scale(p, whole);
+  p = Fma(p, r, Lanes::Of(0.00967151277F));
+  p = Fma(p, r, Lanes::Of(0.0555073374F));
+  p = Fma(p, r, Lanes::Of(0.240222421F));
+  p = Fma(p, r, Lanes::Of(0.693146978F));
+  p = Fma(p, r, Lanes::Of(1.0F));
+  return Scale(p, whole);
 }
 
-inline float Maximum(const float* scores, int64_t n) {
+inline float MaximumOfScores(const float* scores, int64_t n) {
   constexpr int64_t kStep = 4 * Lanes::kCount;
   const Lanes lowest = Lanes::Of(-__builtin_inff());
   Lanes a = lowest;
@@ -144,19 +50,19 @@ inline float Maximum(const float* scores, int64_t n) {
   Lanes d = lowest;
   int64_t j = 0;
   for (; j + kStep <= n; j += kStep) {
-    a = Lanes::Maximum(a, Lanes::Load(scores + j));
-    b = Lanes::Maximum(b, Lanes::Load(scores + j + Lanes::kCount));
-    c = Lanes::Maximum(c, Lanes::Load(scores + j + 2 * Lanes::kCount));
-    d = Lanes::Maximum(d, Lanes::Load(scores + j + 3 * Lanes::kCount));
+    a = Maximum(a, Lanes::Load(scores + j));
+    b = Maximum(b, Lanes::Load(scores + j + Lanes::kCount));
+    c = Maximum(c, Lanes::Load(scores + j + 2 * Lanes::kCount));
+    d = Maximum(d, Lanes::Load(scores + j + 3 * Lanes::kCount));
   }
   for (; j + Lanes::kCount <= n; j += Lanes::kCount) {
-    a = Lanes::Maximum(a, Lanes::Load(scores + j));
+    a = Maximum(a, Lanes::Load(scores + j));
   }
-  if (j < n) b = Lanes::Maximum(b, Lanes::LoadFirst(scores + j, n - j, lowest));
-  return Lanes::MaximumOf(Lanes::Maximum(Lanes::Maximum(a, b), Lanes::Maximum(c, d)));
+  if (j < n) b = Maximum(b, Lanes::LoadFirst(scores + j, n - j, lowest));
+  return LargestOf(Maximum(Maximum(a, b), Maximum(c, d)));
 }
 
-inline float Exponentiate(float* scores, int64_t n, float shift) {
+inline float ExponentiateScores(float* scores, int64_t n, float shift) {
   const Lanes offset = Lanes::Of(shift);
   Lanes sum = Lanes::Of(0);
   Lanes other = Lanes::Of(0);
@@ -182,11 +88,11 @@ inline float Exponentiate(float* scores, int64_t n, float shift) {
       other = other + value;
     }
   }
-  return Lanes::SumOf(sum + other);
+  return SumOf(sum + other);
 }
 
-inline void Differentiate(float* weights, float* gradients, int64_t n, float shift, float mean,
-                          float scale) {
+inline void DifferentiateScores(float* weights, float* gradients, int64_t n, float shift,
+                                float mean, float scale) {
   const Lanes offset = Lanes::Of(shift);
   const Lanes center = Lanes::Of(mean);
   const Lanes factor = Lanes::Of(scale);
@@ -211,18 +117,18 @@ inline void SquareRectifiedLanes(float* scores, const float* bias, int64_t n) {
   for (; j + Lanes::kCount <= n; j += Lanes::kCount) {
     Lanes p = Lanes::Load(scores + j);
     if constexpr (kBias) p = p + Lanes::Load(bias + j);
-    p = Lanes::Maximum(zero, p);
+    p = Maximum(zero, p);
     (p * p).Store(scores + j);
   }
   if (j < n) {
     Lanes p = Lanes::LoadFirst(scores + j, n - j, zero);
     if constexpr (kBias) p = p + Lanes::LoadFirst(bias + j, n - j, zero);
-    p = Lanes::Maximum(zero, p);
+    p = Maximum(zero, p);
     (p * p).StoreFirst(scores + j, n - j);
   }
 }
 
-inline void SquareRectified(float* scores, const float* bias, int64_t n) {
+inline void SquareRectifiedScores(float* scores, const float* bias, int64_t n) {
   if (bias == nullptr) {
     SquareRectifiedLanes<false>(scores, bias, n);
   } else {
@@ -239,22 +145,22 @@ inline void DifferentiateSquareLanes(float* scores, float* gradients, const floa
   for (; j + Lanes::kCount <= n; j += Lanes::kCount) {
     Lanes p = Lanes::Load(scores + j);
     if constexpr (kBias) p = p + Lanes::Load(bias + j);
-    p = Lanes::Maximum(zero, p);
+    p = Maximum(zero, p);
     (Lanes::Load(gradients + j) * (scale * p)).Store(gradients + j);
     (p * p).Store(scores + j);
   }
   if (j < n) {
     Lanes p = Lanes::LoadFirst(scores + j, n - j, zero);
     if constexpr (kBias) p = p + Lanes::LoadFirst(bias + j, n - j, zero);
-    p = Lanes::Maximum(zero, p);
+    p = Maximum(zero, p);
     const Lanes gradient = Lanes::LoadFirst(gradients + j, n - j, zero);
     (gradient * (scale * p)).StoreFirst(gradients + j, n - j);
     (p * p).StoreFirst(scores + j, n - j);
   }
 }
 
-inline void DifferentiateSquare(float* scores, float* gradients, const float* bias, int64_t n,
-                                float factor) {
+inline void DifferentiateSquareScores(float* scores, float* gradients, const float* bias, int64_t n,
+                                      float factor) {
   if (bias == nullptr) {
     DifferentiateSquareLanes<false>(scores, gradients, bias, n, factor);
   } else {
@@ -262,4 +168,10 @@ inline void DifferentiateSquare(float* scores, float* gradients, const float* bi
   }
 }
 
-}  // namespace trainyard::score_rows::TRAINYARD_ISA
+// What the machine's functions are.
+inline ScoreRowFunctions AllScoreRows() {
+  return {MaximumOfScores, ExponentiateScores, DifferentiateScores, SquareRectifiedScores,
+          DifferentiateSquareScores};
+}
+
+}  // namespace trainyard::TRAINYARD_LANES

@@ -9,10 +9,9 @@
 namespace trainyard {
 namespace {
 
-const score_rows::Functions& Best() {
-  static const score_rows::Functions best = __builtin_cpu_supports("avx512f")
-                                                ? score_rows::Avx512Functions()
-                                                : score_rows::Avx2Functions();
+const ScoreRowFunctions& Best() {
+  static const ScoreRowFunctions best =
+      __builtin_cpu_supports("avx512f") ? Avx512ScoreRows() : Avx2ScoreRows();
   return best;
 }
 

@@ -1,10 +1,7 @@
 #include "core/tensor/cpu/score_row_functions.h"
 
-namespace trainyard::score_rows {
+namespace trainyard {
 
-Functions Avx2Functions() {
-  return {avx2::Maximum, avx2::Exponentiate, avx2::Differentiate, avx2::SquareRectified,
-          avx2::DifferentiateSquare};
-}
+ScoreRowFunctions Avx2ScoreRows() { return lanes_avx2::AllScoreRows(); }
 
-}  // namespace trainyard::score_rows
+}  // namespace trainyard

@@ -1,10 +1,7 @@
 #include "core/tensor/cpu/score_row_functions.h"
 
-namespace trainyard::score_rows {
+namespace trainyard {
 
-Functions Avx512Functions() {
-  return {avx512::Maximum, avx512::Exponentiate, avx512::Differentiate, avx512::SquareRectified,
-          avx512::DifferentiateSquare};
-}
+ScoreRowFunctions Avx512ScoreRows() { return lanes_avx512::AllScoreRows(); }
 
-}  // namespace trainyard::score_rows
+}  // namespace trainyard

@@ -14,9 +14,9 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-std::vector<score_rows::Functions> AllFunctions() {
-  std::vector<score_rows::Functions> all = {score_rows::Avx2Functions()};
-  if (__builtin_cpu_supports("avx512f")) all.push_back(score_rows::Avx512Functions());
+std::vector<ScoreRowFunctions> AllFunctions() {
+  std::vector<ScoreRowFunctions> all = {Avx2ScoreRows()};
+  if (__builtin_cpu_supports("avx512f")) all.push_back(Avx512ScoreRows());
   return all;
 }
 
