@@ -31,9 +31,7 @@ class CudaEmbeddingKernels : public EmbeddingKernels {
                   const Tensor& dtable) override {
     if (dy.elements() == 0) return;
     const int64_t count = indices.elements();
-    const auto buffer = [&](int64_t size) {
-      return Tensor::Empty(device_, {size}, DType::kInt32);
-    };
+    const auto buffer = [&](int64_t size) { return Tensor::Empty(device_, {size}, DType::kInt32); };
     const Tensor keys = buffer(count);
     const Tensor positions = buffer(count);
     const Tensor other_keys = buffer(count);

@@ -56,8 +56,8 @@ class CudaLossKernels : public LossKernels {
   void Backward(const Tensor& y, const Tensor& dy, const Tensor& dx, bool accumulate,
                 bool logarithm) {
     if (y.elements() == 0) return;
-    const SoftmaxBackwardArguments arguments{y.size(0),  y.size(1),  logarithm, accumulate,
-                                             RowsOf(y),  RowsOf(dy), RowsOf(dx)};
+    const SoftmaxBackwardArguments arguments{y.size(0), y.size(1),  logarithm, accumulate,
+                                             RowsOf(y), RowsOf(dy), RowsOf(dx)};
     DispatchFloating(y.dtype(), "softmax", [&]<typename T>() {
       LaunchSoftmaxBackward<T>(device_.platform(), arguments);
     });

@@ -53,9 +53,9 @@ class CudaMatmulKernels : public MatmulKernels {
       return;
     }
     const bool plain_bias = !arguments.bias.defined() || IsFusible(arguments.bias);
-    const bool fused_relu =
-        arguments.activation == Activation::kRelu && !arguments.pre_activation.defined() &&
-        out.dtype() == DType::kFloat32 && plain_bias;
+    const bool fused_relu = arguments.activation == Activation::kRelu &&
+                            !arguments.pre_activation.defined() && out.dtype() == DType::kFloat32 &&
+                            plain_bias;
     GemmRequest request{.alpha = arguments.alpha, .beta = arguments.accumulate ? 1.0 : 0.0};
     if (fused_relu) request.epilogue = Epilogue::kRelu;
     if (plain_bias && arguments.bias.defined()) request.bias = arguments.bias.raw_data();

@@ -17,8 +17,7 @@ class CudaNormKernels : public NormKernels {
   explicit CudaNormKernels(CudaDevice& device) : device_(device) {}
 
   void Normalize(NormKind kind, const Tensor& x, const Tensor& gain, const Tensor& bias,
-                 double epsilon, const Tensor& y, const Tensor& mean,
-                 const Tensor& rstd) override {
+                 double epsilon, const Tensor& y, const Tensor& mean, const Tensor& rstd) override {
     if (x.elements() == 0) return;
     NormArguments arguments = ArgumentsOf(kind, x, gain, mean, rstd);
     arguments.epsilon = epsilon;
@@ -29,8 +28,8 @@ class CudaNormKernels : public NormKernels {
   }
 
   void NormalizeBackward(NormKind kind, const Tensor& x, const Tensor& gain, const Tensor& mean,
-                         const Tensor& rstd, const Tensor& dy, const Tensor& dx,
-                         bool accumulate_dx, const Tensor& dgain, const Tensor& dbias) override {
+                         const Tensor& rstd, const Tensor& dy, const Tensor& dx, bool accumulate_dx,
+                         const Tensor& dgain, const Tensor& dbias) override {
     if (x.elements() == 0) return;
     const NormArguments forward = ArgumentsOf(kind, x, gain, mean, rstd);
     NormBackwardArguments backward{.dy = dy.raw_data(),

@@ -1,5 +1,4 @@
 #include "core/tensor/cuda/embedding.h"
-
 #include "core/tensor/cuda/launch.h"
 
 namespace trainyard::cuda {
@@ -115,8 +114,7 @@ struct MoveByDigitKernel {
     for (int i = 0; i < thread; ++i) rank += digits[i] == digit ? 1 : 0;
     const int64_t to = starts[digit * context.blocks() + context.block()] + rank;
     keys_out[to] = key;
-    positions_out[to] =
-        positions == nullptr ? static_cast<int32_t>(position) : positions[position];
+    positions_out[to] = positions == nullptr ? static_cast<int32_t>(position) : positions[position];
   }
 };
 

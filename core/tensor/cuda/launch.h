@@ -33,6 +33,13 @@
 
 #include "core/tensor/kernels/portable.h"
 
+// Before a loop whose body indexes arrays that must stay in registers.
+#ifdef __CUDACC__
+#define TRAINYARD_UNROLL _Pragma("unroll")
+#else
+#define TRAINYARD_UNROLL
+#endif
+
 namespace trainyard::cuda {
 
 class Platform;
@@ -55,7 +62,7 @@ constexpr int64_t BlocksFor(int64_t count, int64_t each) {
   return blocks < 1 ? 1 : blocks < kMostBlocks ? blocks : kMostBlocks;
 }
 
-constexpr int64_t CeilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
+TRAINYARD_PORTABLE constexpr int64_t CeilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace trainyard::cuda
 

@@ -1,6 +1,5 @@
-#include "core/tensor/cuda/loss.h"
-
 #include "core/tensor/cuda/launch.h"
+#include "core/tensor/cuda/loss.h"
 #include "core/tensor/cuda/row_threads.h"
 #include "core/tensor/cuda/scalar_functions.h"
 
@@ -74,8 +73,7 @@ struct SoftmaxBackwardKernel {
     }
     const T total = static_cast<T>(threads.Reduce(sum, Plus{}));
     for (int64_t i = threads.first(); i < arguments.columns; i += threads.step()) {
-      const T value =
-          arguments.logarithm ? dy[i] - Exp(y[i]) * total : y[i] * (dy[i] - total);
+      const T value = arguments.logarithm ? dy[i] - Exp(y[i]) * total : y[i] * (dy[i] - total);
       dx[i] = arguments.accumulate ? dx[i] + value : value;
     }
   }

@@ -1,6 +1,5 @@
-#include "core/tensor/cuda/norm.h"
-
 #include "core/tensor/cuda/launch.h"
+#include "core/tensor/cuda/norm.h"
 #include "core/tensor/cuda/row_threads.h"
 #include "core/tensor/cuda/scalar_functions.h"
 
@@ -126,7 +125,8 @@ struct NormColumnsKernel {
         const T mean = arguments.centered ? static_cast<const T*>(arguments.mean)[row] : T(0);
         const T rstd = static_cast<const T*>(arguments.rstd)[row];
         const double dy = static_cast<const T*>(backward.dy)[at];
-        gain_sum += dy * static_cast<double>((static_cast<const T*>(arguments.x)[at] - mean) * rstd);
+        gain_sum +=
+            dy * static_cast<double>((static_cast<const T*>(arguments.x)[at] - mean) * rstd);
         bias_sum += dy;
       }
     }

@@ -1,6 +1,5 @@
-#include "core/tensor/cuda/optimizer.h"
-
 #include "core/tensor/cuda/launch.h"
+#include "core/tensor/cuda/optimizer.h"
 #include "core/tensor/cuda/row_threads.h"
 #include "core/tensor/cuda/scalar_functions.h"
 

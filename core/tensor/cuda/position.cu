@@ -1,6 +1,5 @@
-#include "core/tensor/cuda/position.h"
-
 #include "core/tensor/cuda/launch.h"
+#include "core/tensor/cuda/position.h"
 #include "core/tensor/cuda/row_threads.h"
 #include "core/tensor/cuda/scalar_functions.h"
 
@@ -47,8 +46,8 @@ struct RotaryKernel {
     const RotaryKernelArguments& a = arguments;
     const int64_t first = a.neighbors ? 2 * pair : pair;
     const int64_t distance = a.neighbors ? 1 : a.half;
-    const T* x = static_cast<const T*>(a.x) + batch * a.x_strides[0] + index * a.x_strides[1] +
-                 first;
+    const T* x =
+        static_cast<const T*>(a.x) + batch * a.x_strides[0] + index * a.x_strides[1] + first;
     T* out = static_cast<T*>(a.out) + batch * a.out_strides[0] + index * a.out_strides[1] + first;
     for (int64_t inner = 0; inner < a.inner; ++inner) {
       const T p = x[0];
@@ -165,9 +164,9 @@ template void LaunchSinusoid<double>(Platform&, int64_t, double, int64_t, int64_
 template <typename T>
 void LaunchToeplitz(Platform& platform, const void* w, int64_t rows, int64_t columns,
                     int64_t row_stride, void* out) {
-  Launch(platform, Grid{BlocksFor(rows * columns, kBlockThreads)},
-         ToeplitzKernel<T>{static_cast<const T*>(w), rows, columns, row_stride,
-                           static_cast<T*>(out)});
+  Launch(
+      platform, Grid{BlocksFor(rows * columns, kBlockThreads)},
+      ToeplitzKernel<T>{static_cast<const T*>(w), rows, columns, row_stride, static_cast<T*>(out)});
 }
 template void LaunchToeplitz<float>(Platform&, const void*, int64_t, int64_t, int64_t, void*);
 template void LaunchToeplitz<double>(Platform&, const void*, int64_t, int64_t, int64_t, void*);

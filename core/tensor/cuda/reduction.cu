@@ -1,6 +1,5 @@
-#include "core/tensor/cuda/reduction.h"
-
 #include "core/tensor/cuda/launch.h"
+#include "core/tensor/cuda/reduction.h"
 #include "core/tensor/cuda/row_threads.h"
 
 namespace trainyard::cuda {
@@ -28,8 +27,9 @@ TRAINYARD_DEVICE double Identity(Reduction op) {
 struct Combine {
   Reduction op;
   TRAINYARD_DEVICE double operator()(double a, double b) const {
-    return op == Reduction::kSum ? a + b : op == Reduction::kMaximum ? Larger{}(a, b)
-                                                                     : Smaller{}(a, b);
+    return op == Reduction::kSum       ? a + b
+           : op == Reduction::kMaximum ? Larger{}(a, b)
+                                       : Smaller{}(a, b);
   }
 };
 
@@ -178,8 +178,9 @@ struct ArgMaxKernel {
 
 int64_t ChunksOf(const ReduceArguments& arguments) {
   const int64_t outputs = arguments.kept.elements;
-  const int64_t blocks = ReducesColumns(arguments) ? CeilDivide(outputs, kWarp)
-                                                   : BlocksForRows(outputs, arguments.reduced.elements);
+  const int64_t blocks = ReducesColumns(arguments)
+                             ? CeilDivide(outputs, kWarp)
+                             : BlocksForRows(outputs, arguments.reduced.elements);
   const int64_t smallest = ReducesColumns(arguments) ? kSmallestChunk / 32 : kSmallestChunk;
   int64_t chunks = CeilDivide(kWantedBlocks, blocks < 1 ? 1 : blocks);
   if (chunks > arguments.reduced.elements / smallest) {

@@ -29,11 +29,11 @@ TRAINYARD_DEVICE float Abs(float x) { return fabsf(x); }
 TRAINYARD_DEVICE double Abs(double x) { return fabs(x); }
 
 template <typename T>
-TRAINYARD_DEVICE T Max(T a, T b) {
+TRAINYARD_PORTABLE T Max(T a, T b) {
   return a < b ? b : a;
 }
 template <typename T>
-TRAINYARD_DEVICE T Min(T a, T b) {
+TRAINYARD_PORTABLE T Min(T a, T b) {
   return b < a ? b : a;
 }
 
