@@ -10,7 +10,7 @@
 namespace trainyard {
 
 // How many elements pay for a second thread: about what one does in ten microseconds.
-enum class ElementCost : int64_t { kArithmetic = 32768, kFunction = 8192, kSlowFunction = 2048 };
+enum class ElementCost : int64_t { kArithmetic = 32768, kFunction = 8192 };
 
 // What is run, and on what: tensors of the shape of the first output. Undefined tensors become null
 // pointers.

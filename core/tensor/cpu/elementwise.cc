@@ -21,9 +21,6 @@ ElementCost CostOf(UnaryOp op) {
     case UnaryOp::kRelu:
     case UnaryOp::kSquaredRelu:
       return ElementCost::kArithmetic;
-    case UnaryOp::kSin:
-    case UnaryOp::kCos:
-      return ElementCost::kSlowFunction;
     default:
       return ElementCost::kFunction;
   }

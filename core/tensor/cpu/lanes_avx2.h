@@ -52,6 +52,7 @@ struct Lanes {
 inline Lanes Select(Mask mask, Lanes yes, Lanes no) {
   return {_mm256_blendv_ps(no.v, yes.v, mask.m)};
 }
+inline bool All(Mask a) { return _mm256_movemask_ps(a.m) == 0xFF; }
 // a b + c, rounded once.
 inline Lanes Fma(Lanes a, Lanes b, Lanes c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
 // The second operand where either is not a number.

@@ -48,6 +48,7 @@ struct Lanes {
 inline Lanes Select(Mask mask, Lanes yes, Lanes no) {
   return {_mm512_mask_blend_ps(mask.m, no.v, yes.v)};
 }
+inline bool All(Mask a) { return a.m == 0xFFFF; }
 // a b + c, rounded once.
 inline Lanes Fma(Lanes a, Lanes b, Lanes c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
 // The second operand where either is not a number.
