@@ -38,7 +38,9 @@ Variable Convolve1d(const Variable& x, const Variable& w, const Variable& bias, 
     const GradientBuffer dx = context.Buffer(0);
     const GradientBuffer dw = context.SumBuffer(1);
     const GradientBuffer dbias = context.SumBuffer(2);
-    dy.device().convolution().Convolve1dBackward(arguments, dy, dx.tensor(), dx.accumulate(),
+    Convolution1dArguments forward = arguments;
+    forward.y = dy;  // for its shape
+    dy.device().convolution().Convolve1dBackward(forward, dy, dx.tensor(), dx.accumulate(),
                                                  dw.tensor(), dbias.tensor());
     for (const GradientBuffer* gradient : {&dx, &dw, &dbias}) gradient->Finish();
   });

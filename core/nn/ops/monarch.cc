@@ -42,7 +42,9 @@ struct MonarchBackward {
     gradients.dw1 = dw1.tensor();
     gradients.dw2 = dw2.tensor();
     gradients.dbias = dbias.tensor();
-    forward.x.device().structured().MonarchBackward(forward, gradients);
+    MonarchArguments arguments = forward;
+    arguments.y = gradients.dy;  // for its shape
+    forward.x.device().structured().MonarchBackward(arguments, gradients);
     for (const GradientBuffer* gradient : {&dx, &dw1, &dw2, &dbias}) gradient->Finish();
   }
 };
