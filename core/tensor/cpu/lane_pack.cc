@@ -3,6 +3,7 @@
 #include <immintrin.h>
 
 #include <algorithm>
+#include <cstring>
 
 namespace trainyard {
 namespace {
@@ -82,15 +83,93 @@ void PackVectors(const LaneVectors& from, int64_t first_step, int64_t steps, int
   }
 }
 
-void PackRows(const float* a, int64_t row, int64_t step, int64_t steps, int64_t lanes, int rows,
-              int tile_rows, float* to) {
+namespace {
+
+// Elements of rows that lie side by side.
+template <int kFloats>
+void PackTogether(const LaneRows& from, int64_t tiles, int64_t steps, float* to) {
+  const int64_t tile = steps * kFloats;
   for (int64_t k = 0; k < steps; ++k) {
-    for (int r = 0; r < rows; ++r) {
-      const float* const from = a + r * row + k * step;
-      for (int64_t l = 0; l < lanes; ++l) to[l] = from[l];
-      to += lanes;
+    const float* a = from.a + k * from.step;
+    for (int64_t i = 0; i < tiles; ++i) {
+      std::memcpy(to + i * tile + k * kFloats, a, kFloats * sizeof(float));
+      a += kFloats;
     }
-    to = std::fill_n(to, (tile_rows - rows) * lanes, 0.0F);
+  }
+}
+
+bool PackTogether(const LaneRows& from, int64_t tiles, int64_t steps, float* to) {
+  if (from.row != from.lanes || from.width != from.lanes) return false;
+  switch (from.height * from.lanes) {
+    case 6:
+      PackTogether<6>(from, tiles, steps, to);
+      return true;
+    case 8:
+      PackTogether<8>(from, tiles, steps, to);
+      return true;
+    case 12:
+      PackTogether<12>(from, tiles, steps, to);
+      return true;
+    case 24:
+      PackTogether<24>(from, tiles, steps, to);
+      return true;
+    default:
+      return false;
+  }
+}
+
+// Copies of a known size need no loop.
+template <int kWidth>
+void CopyTile(const LaneRows& from, const float* a, int64_t rows, int64_t steps, float* to) {
+  for (int64_t k = 0; k < steps; ++k) {
+    for (int64_t r = 0; r < rows; ++r) {
+      std::memcpy(to, a + r * from.row + k * from.step, kWidth * sizeof(float));
+      to += kWidth;
+    }
+    to = std::fill_n(to, (from.height - rows) * kWidth, 0.0F);
+  }
+}
+
+void RepeatTile(const LaneRows& from, const float* a, int64_t rows, int64_t steps, float* to) {
+  for (int64_t k = 0; k < steps; ++k) {
+    for (int64_t r = 0; r < rows; ++r) {
+      const float* const element = a + r * from.row + k * from.step;
+      for (int i = 0; i < from.lanes; ++i) to[i] = element[i];
+      for (int i = from.lanes; i < from.width; ++i) to[i] = to[i - from.lanes];
+      to += from.width;
+    }
+    to = std::fill_n(to, (from.height - rows) * from.width, 0.0F);
+  }
+}
+
+void PackTile(const LaneRows& from, const float* a, int64_t rows, int64_t steps, float* to) {
+  if (from.width != from.lanes) return RepeatTile(from, a, rows, steps, to);
+  switch (from.lanes) {
+    case 1:
+      return CopyTile<1>(from, a, rows, steps, to);
+    case 2:
+      return CopyTile<2>(from, a, rows, steps, to);
+    case 4:
+      return CopyTile<4>(from, a, rows, steps, to);
+    case 8:
+      return CopyTile<8>(from, a, rows, steps, to);
+    case 16:
+      return CopyTile<16>(from, a, rows, steps, to);
+    default:
+      return RepeatTile(from, a, rows, steps, to);
+  }
+}
+
+}  // namespace
+
+void PackRows(const LaneRows& from, int64_t rows, int64_t steps, float* to) {
+  const int64_t tile = from.height * steps * from.width;
+  const int64_t whole = rows / from.height;
+  int64_t done = 0;
+  if (PackTogether(from, whole, steps, to)) done = whole * from.height;
+  for (int64_t i = done; i < rows; i += from.height) {
+    PackTile(from, from.a + i * from.row, std::min<int64_t>(from.height, rows - i), steps,
+             to + i / from.height * tile);
   }
 }
 

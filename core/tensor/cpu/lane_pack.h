@@ -27,8 +27,17 @@ struct LaneVectors {
 void PackVectors(const LaneVectors& from, int64_t first_step, int64_t steps, int64_t first_vector,
                  int64_t vectors, bool ends, float* to);
 
-// to[k, tile_rows, lanes] from a + r * row + k * step; rows from `rows` on become 0.
-void PackRows(const float* a, int64_t row, int64_t step, int64_t steps, int64_t lanes, int rows,
-              int tile_rows, float* to);
+// Rows of a for tiles of a number of rows, one tile after the other.
+struct LaneRows {
+  const float* a = nullptr;
+  int64_t row = 0;   // between rows
+  int64_t step = 0;  // between elements
+  int lanes = 1;     // of an element
+  int width = 1;     // that an element takes when packed: `lanes`, or more, which repeat them
+  int height = 1;    // of a tile
+};
+
+// to[tile, k, height, width]; what is missing in the last tile becomes 0.
+void PackRows(const LaneRows& from, int64_t rows, int64_t steps, float* to);
 
 }  // namespace trainyard

@@ -1,6 +1,7 @@
 #include "core/tensor/cpu/lane_product.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "core/tensor/cpu/lane_pack.h"
 #include "core/tensor/cpu/lane_tile.h"
@@ -50,8 +51,10 @@ constexpr int64_t kPackedA = kLaneScratch - kPackedB;
 struct LanePhase {
   LanePhase(const LaneProduct& product, const LaneFunctions& functions, int64_t index);
 
+  int lanes = 1;       // of an element of a
+  int a_width = 1;     // that it takes when packed
+  bool packs = false;  // whether a is packed
   LaneLoad load = LaneLoad::kOne;
-  int lanes = 1;           // of an element of a
   int64_t first_lane = 0;  // of the product
   int64_t vectors = 0;
   int64_t c_vector = 0;  // between vectors
@@ -61,6 +64,12 @@ struct LanePhase {
   int64_t steps = 1;  // of k at once
 };
 
+// How elements of `lanes` lanes are loaded: as they are, or repeated beforehand to fill a register.
+LaneLoad LoadOf(int lanes, int width) {
+  const int loaded = std::has_single_bit(static_cast<unsigned>(lanes)) ? lanes : width;
+  return static_cast<LaneLoad>(std::countr_zero(static_cast<unsigned>(loaded)));
+}
+
 int64_t PhaseCount(const LaneProduct& product, int width) {
   return (product.lanes + width - 1) / width;
 }
@@ -69,7 +78,10 @@ LanePhase::LanePhase(const LaneProduct& product, const LaneFunctions& functions,
   const int width = functions.width;
   first_lane = index * width;
   lanes = static_cast<int>(std::min<int64_t>(width, product.lanes - first_lane));
-  load = lanes == width ? LaneLoad::kFull : lanes == 1 ? LaneLoad::kOne : LaneLoad::kMasked;
+  load = LoadOf(lanes, width);
+  a_width = 1 << static_cast<int>(load);
+  // Where elements are far apart, or are loaded in another form than they have.
+  packs = product.a_step > product.a_row || product.a_step >= 8 || a_width != lanes;
   // Of a vector: several where they lie side by side and there is room for them.
   const int units = product.c_unit == lanes ? width / lanes : 1;
   c_vector = units * product.c_unit;
@@ -89,7 +101,7 @@ LanePhase::LanePhase(const LaneProduct& product, const LaneFunctions& functions,
   height = functions.rows[group - 1];
   // The part of a that a tile uses stays in the first-level cache.
   constexpr int64_t kTileOfA = 6 * 1024;
-  steps = std::clamp<int64_t>(kTileOfA / (height * lanes), 64, 256);
+  steps = std::clamp<int64_t>(kTileOfA / (height * a_width), 64, 256);
 }
 
 template <typename Visit>
@@ -145,25 +157,22 @@ class PhaseMultiplier {
   }
 
  private:
-  // Rows of c in panels of a tile's height. Where the elements of a row of a are far apart, or the
-  // panel is not full, the part of a is copied together before.
+  // Rows of c in panels of a tile's height; the last may be a part of one, for which a is packed
+  // in any case.
   void MultiplyBlock(const LaneBlock& block) {
-    const bool packs = product_.a_step > product_.a_row;
-    const int height = phase_.height;
-    const int64_t panel = height * block.steps * phase_.lanes;
-    const int64_t strip =
-        packs ? std::max<int64_t>(kPackedA / std::max<int64_t>(panel, 1), 1) * height : product_.m;
-    for (int64_t row = 0; row < product_.m; row += strip) {
+    const int64_t height = phase_.height;
+    const int64_t panel = height * block.steps * phase_.a_width;
+    const int64_t strip = std::max<int64_t>(kPackedA / std::max<int64_t>(panel, 1), 1) * height;
+    const int64_t whole = phase_.packs ? 0 : product_.m / height * height;
+    for (int64_t row = 0; row < whole; row += height) {
+      MultiplyPanel(block, row, height, nullptr);
+    }
+    for (int64_t row = whole; row < product_.m; row += strip) {
       const int64_t end = std::min(product_.m, row + strip);
-      float* const a = scratch_ + kPackedB;
-      if (packs) {
-        for (int64_t i = row; i < end; i += height)
-          PackPanel(block, i, end, a + (i - row) / height * panel);
-      }
+      const float* a = PackStrip(block, row, end);
       for (int64_t i = row; i < end; i += height) {
-        const bool full = end - i >= height;
-        if (!packs && !full) PackPanel(block, i, end, a);
-        MultiplyPanel(block, i, end, packs ? a + (i - row) / height * panel : full ? nullptr : a);
+        MultiplyPanel(block, i, std::min(height, end - i), a);
+        a += panel;
       }
     }
   }
@@ -172,22 +181,23 @@ class PhaseMultiplier {
     return product_.a + phase_.first_lane + row * product_.a_row + step * product_.a_step;
   }
 
-  void PackPanel(const LaneBlock& block, int64_t row, int64_t end, float* to) const {
-    const auto rows = static_cast<int>(std::min<int64_t>(phase_.height, end - row));
-    PackRows(ElementsOf(row, block.step), product_.a_row, product_.a_step, block.steps,
-             phase_.lanes, rows, phase_.height, to);
+  const float* PackStrip(const LaneBlock& block, int64_t begin, int64_t end) const {
+    float* const to = scratch_ + kPackedB;
+    PackRows({ElementsOf(begin, block.step), product_.a_row, product_.a_step, phase_.lanes,
+              phase_.a_width, phase_.height},
+             end - begin, block.steps, to);
+    return to;
   }
 
-  void MultiplyPanel(const LaneBlock& block, int64_t row, int64_t end, const float* packed_a) {
+  void MultiplyPanel(const LaneBlock& block, int64_t row, int64_t rows, const float* packed_a) {
     LaneTile tile;
     tile.k = block.steps;
     tile.a = packed_a != nullptr ? packed_a : ElementsOf(row, block.step);
-    tile.a_row = packed_a != nullptr ? phase_.lanes : product_.a_row;
-    tile.a_step = packed_a != nullptr ? phase_.height * phase_.lanes : product_.a_step;
-    tile.lanes = phase_.lanes;
+    tile.a_row = packed_a != nullptr ? phase_.a_width : product_.a_row;
+    tile.a_step = packed_a != nullptr ? phase_.height * phase_.a_width : product_.a_step;
     tile.c_row = product_.c_row;
     tile.c_vector = phase_.c_vector;
-    tile.rows = static_cast<int>(std::min<int64_t>(phase_.height, end - row));
+    tile.rows = static_cast<int>(rows);
     tile.valid = phase_.b.valid;
     tile.accumulate = product_.accumulate || block.step > 0;
     const float* b = block.b;

@@ -6,14 +6,11 @@
 
 namespace trainyard {
 
-// How a register of a is filled.
-enum class LaneLoad : uint8_t {
-  kOne,     // one element for all lanes
-  kFull,    // as many lanes as the register has
-  kMasked,  // `lanes` of them, repeated as long as the register lasts
-};
+// How many lanes of an element of a are loaded to fill a register, which they do once or several
+// times.
+enum class LaneLoad : uint8_t { kOne, kTwo, kFour, kEight, kSixteen };
 
-inline constexpr int kLaneLoads = 3;
+inline constexpr int kLaneLoads = 5;
 inline constexpr int kMostVectors = 4;
 
 struct LaneTile {
@@ -21,7 +18,6 @@ struct LaneTile {
   const float* a = nullptr;
   int64_t a_row = 0;
   int64_t a_step = 0;
-  int lanes = 1;
   const float* b = nullptr;  // [k, vectors, width]
   float* c = nullptr;
   int64_t c_row = 0;
@@ -39,6 +35,7 @@ struct LaneFunctions {
   int most_vectors = 0;  // of a tile
   // Of tiles made for v + 1 vectors: their rows, and the functions for u + 1 <= v + 1 vectors.
   int rows[kMostVectors] = {};
+  // Loads of more than a register are missing.
   Function tile[kLaneLoads][kMostVectors][kMostVectors] = {};
 };
 

@@ -17,15 +17,18 @@
 
 namespace trainyard::TRAINYARD_LANE_ISA {
 
+inline __m128 LoadTwo(const float* from) {
+  return _mm_loadl_pi(_mm_setzero_ps(), reinterpret_cast<const __m64*>(from));
+}
+
 #ifdef __AVX512F__
 
 using Floats = __m512;
 using Mask = __mmask16;
-using Order = __m512i;
 inline constexpr int kWidth = 16;
 inline constexpr int kVectors = 4;
 // Sums fill the registers but for those of one row of b and one element of a.
-inline constexpr int kRows[kMostVectors] = {14, 12, 8, 6};
+inline constexpr int kRows[kMostVectors] = {12, 8, 8, 6};
 
 inline Floats Load(const float* from) { return _mm512_loadu_ps(from); }
 inline Floats Load(Mask mask, const float* from) { return _mm512_maskz_loadu_ps(mask, from); }
@@ -33,15 +36,25 @@ inline void Store(Mask mask, float* to, Floats value) { _mm512_mask_storeu_ps(to
 inline Floats Broadcast(float value) { return _mm512_set1_ps(value); }
 inline Floats MultiplyAdd(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
 inline Floats Add(Floats a, Floats b) { return _mm512_add_ps(a, b); }
-inline Floats Permute(Floats value, Order order) { return _mm512_permutexvar_ps(order, value); }
 inline Mask FirstLanes(int count) { return static_cast<Mask>((1U << count) - 1); }
-inline Order OrderOf(const int32_t* order) { return _mm512_loadu_si512(order); }
+
+template <LaneLoad kLoad>
+Floats LoadLanes(const float* from) {
+  if constexpr (kLoad == LaneLoad::kOne) return _mm512_set1_ps(*from);
+  if constexpr (kLoad == LaneLoad::kTwo) {
+    return _mm512_castpd_ps(_mm512_broadcastsd_pd(_mm_castps_pd(LoadTwo(from))));
+  }
+  if constexpr (kLoad == LaneLoad::kFour) return _mm512_broadcast_f32x4(_mm_loadu_ps(from));
+  if constexpr (kLoad == LaneLoad::kEight) {
+    return _mm512_castpd_ps(_mm512_broadcast_f64x4(_mm256_castps_pd(_mm256_loadu_ps(from))));
+  }
+  if constexpr (kLoad == LaneLoad::kSixteen) return _mm512_loadu_ps(from);
+}
 
 #else
 
 using Floats = __m256;
 using Mask = __m256i;
-using Order = __m256i;
 inline constexpr int kWidth = 8;
 inline constexpr int kVectors = 2;
 inline constexpr int kRows[kMostVectors] = {10, 6, 0, 0};
@@ -52,35 +65,23 @@ inline void Store(Mask mask, float* to, Floats value) { _mm256_maskstore_ps(to, 
 inline Floats Broadcast(float value) { return _mm256_set1_ps(value); }
 inline Floats MultiplyAdd(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
 inline Floats Add(Floats a, Floats b) { return _mm256_add_ps(a, b); }
-inline Floats Permute(Floats value, Order order) { return _mm256_permutevar8x32_ps(value, order); }
 inline Mask FirstLanes(int count) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
-inline Order OrderOf(const int32_t* order) {
-  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(order));
+
+template <LaneLoad kLoad>
+Floats LoadLanes(const float* from) {
+  if constexpr (kLoad == LaneLoad::kOne) return _mm256_set1_ps(*from);
+  if constexpr (kLoad == LaneLoad::kTwo) {
+    return _mm256_castpd_ps(_mm256_broadcastsd_pd(_mm_castps_pd(LoadTwo(from))));
+  }
+  if constexpr (kLoad == LaneLoad::kFour) {
+    return _mm256_broadcast_ps(reinterpret_cast<const __m128*>(from));
+  }
+  if constexpr (kLoad == LaneLoad::kEight) return _mm256_loadu_ps(from);
 }
 
 #endif
-
-// Loads elements of a.
-template <LaneLoad kLoad>
-class Loader {
- public:
-  explicit Loader(int lanes) : mask_(FirstLanes(lanes)) {
-    int32_t order[kWidth];
-    for (int i = 0; i < kWidth; ++i) order[i] = i % lanes;
-    order_ = OrderOf(order);
-  }
-  Floats operator()(const float* from) const {
-    if constexpr (kLoad == LaneLoad::kOne) return Broadcast(*from);
-    if constexpr (kLoad == LaneLoad::kFull) return Load(from);
-    if constexpr (kLoad == LaneLoad::kMasked) return Permute(Load(mask_, from), order_);
-  }
-
- private:
-  Mask mask_;
-  Order order_;
-};
 
 template <int kTileRows, int kTileVectors>
 void StoreTile(const LaneTile& tile, const Floats (&sums)[kTileRows][kTileVectors]) {
@@ -103,12 +104,19 @@ void StoreTile(const LaneTile& tile, const Floats (&sums)[kTileRows][kTileVector
 
 template <LaneLoad kLoad, int kTileRows, int kTileVectors>
 void Multiply(const LaneTile& tile) {
-  const Loader<kLoad> load(tile.lanes);
   Floats sums[kTileRows][kTileVectors];
 #pragma GCC unroll 16
   for (int r = 0; r < kTileRows; ++r) {
 #pragma GCC unroll 4
     for (int v = 0; v < kTileVectors; ++v) sums[r][v] = Broadcast(0);
+  }
+  // What is stored to at the end arrives while the sums are made.
+  for (int r = 0; r < tile.rows; ++r) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kTileVectors; ++v) {
+      _mm_prefetch(reinterpret_cast<const char*>(tile.c + r * tile.c_row + v * tile.c_vector),
+                   _MM_HINT_T0);
+    }
   }
   const float* a = tile.a;
   const float* b = tile.b;
@@ -119,7 +127,7 @@ void Multiply(const LaneTile& tile) {
     for (int v = 0; v < kTileVectors; ++v) column[v] = Load(b + v * kWidth);
 #pragma GCC unroll 16
     for (int r = 0; r < kTileRows; ++r) {
-      const Floats element = load(a + r * a_row);
+      const Floats element = LoadLanes<kLoad>(a + r * a_row);
 #pragma GCC unroll 4
       for (int v = 0; v < kTileVectors; ++v) {
         sums[r][v] = MultiplyAdd(element, column[v], sums[r][v]);
@@ -148,8 +156,12 @@ inline LaneFunctions AllFunctions() {
   functions.width = kWidth;
   functions.most_vectors = kVectors;
   AddFunctions<LaneLoad::kOne, kVectors, kVectors>(functions);
-  AddFunctions<LaneLoad::kFull, kVectors, kVectors>(functions);
-  AddFunctions<LaneLoad::kMasked, kVectors, kVectors>(functions);
+  AddFunctions<LaneLoad::kTwo, kVectors, kVectors>(functions);
+  AddFunctions<LaneLoad::kFour, kVectors, kVectors>(functions);
+  AddFunctions<LaneLoad::kEight, kVectors, kVectors>(functions);
+#ifdef __AVX512F__
+  AddFunctions<LaneLoad::kSixteen, kVectors, kVectors>(functions);
+#endif
   return functions;
 }
 
