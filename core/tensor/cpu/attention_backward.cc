@@ -9,8 +9,9 @@
 
 #include "core/tensor/cpu/attention_scores.h"
 #include "core/tensor/cpu/cpu_attention.h"
-#include "core/tensor/cpu/serial_gemm.h"
+#include "core/tensor/cpu/row_products.h"
 #include "core/tensor/cpu/score_rows.h"
+#include "core/tensor/cpu/serial_gemm.h"
 
 namespace trainyard::cpu_attention {
 namespace {
@@ -18,20 +19,6 @@ namespace {
 constexpr int64_t kRowsOfTile = 256;
 constexpr int64_t kKeysOfTile = 128;
 constexpr int64_t kTasksWanted = 8;
-
-template <typename T>
-T Dot(const T* a, const T* b, int64_t n) {
-  constexpr int64_t kLanes = 16;
-  T sums[kLanes] = {};
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    for (int64_t lane = 0; lane < kLanes; ++lane) sums[lane] += a[i + lane] * b[i + lane];
-  }
-  for (int64_t lane = 0; i < n; ++i, ++lane) sums[lane] += a[i] * b[i];
-  T sum = 0;
-  for (const T part : sums) sum += part;
-  return sum;
-}
 
 // Keys of a head are dealt in blocks to `parts` tasks, which own their keys' dK and dV; each sums
 // dQ by itself, and these are added up in their order. The number of parts depends on the number of

@@ -16,10 +16,18 @@ void Finish(const MixedChunkViews<T>& views, int64_t batch, int64_t chunk, int64
   const RowRange range = views.SegmentsOf(batch).Rows(chunk);
   for (int64_t row = range.first; row < range.end; ++row) {
     T* const out = views.out.At(batch, row, column);
-    if (views.ungated.defined()) std::copy_n(out, width, views.ungated.At(batch, row, column));
-    if (!views.gate.defined()) continue;
-    const T* const gate = views.gate.At(batch, row, column);
-    for (int64_t j = 0; j < width; ++j) out[j] *= gate[j];
+    T* const ungated = views.ungated.defined() ? views.ungated.At(batch, row, column) : nullptr;
+    const T* const gate = views.gate.defined() ? views.gate.At(batch, row, column) : nullptr;
+    if (gate == nullptr) {
+      std::copy_n(out, width, ungated);
+    } else if (ungated == nullptr) {
+      for (int64_t j = 0; j < width; ++j) out[j] *= gate[j];
+    } else {
+      for (int64_t j = 0; j < width; ++j) {
+        ungated[j] = out[j];
+        out[j] *= gate[j];
+      }
+    }
   }
 }
 

@@ -19,10 +19,11 @@ struct AttentionArguments {
   double scale = 1;
   // Query i sees keys j <= i + m - n.
   bool causal = false;
-  // int32 [batch, n] and [batch, m], or undefined: a query sees keys of its own segment only.
+  // int32 [batch, n] and [batch, m], or both undefined: a query sees keys of its own segment only.
   Tensor query_segments;
   Tensor key_segments;
-  // uint8 [batch, m] or undefined: keys that count. A query that sees no key gets 0.
+  // uint8 [batch, m] or undefined: keys that count. A query that sees no key gets 0, with a
+  // logsumexp of minus infinity, and gives no gradient.
   Tensor key_mask;
 };
 
@@ -33,34 +34,43 @@ struct AttentionGradients {
   Tensor dv;
 };
 
-// Mixed chunk attention (Hua et al., section 3.2), softmax-free, of chunks of C rows:
+// Mixed chunk attention (Hua et al., "Transformer quality in linear time", ICML 2022, section 3.2),
+// softmax-free, of chunks of C rows, the last one possibly shorter. With N(g) the number of real
+// rows (not padding) in the chunks that chunk g sees:
 //   local   A = relu(scale_qk * (Qq Kq') + b)^2 * scale_a, masked;   Vq = A V   within the chunk
-//   global  S_g = Kl' V / C; M_g = mean over the chunks before (causal) or over all (else) of S;
-//           Vl = Ql M_g
+//   global  R_g = sum of Kl' V over the real rows of the chunks that g sees
+//           M_g = R_g / N(g), or R_g / C without mean_over_chunks; 0 where g sees none
+//           Vl = Ql M
 //   out = gate * (Vq + Vl)
+// Causal: row i sees local keys j <= i, chunk g sees chunks h < g (its own only by the local part).
+// Else: all rows of the chunk, and all chunks, its own too. Where C divides n and nothing is padded
+// this is the paper's mean over chunks of S_h = Kl' V / C. Attention dropout is not applied: the
+// weights never exist as a whole, and the paper trains without; drop `out` or v instead.
 struct MixedChunkArguments {
-  // [batch, n, s], last stride 1: views of one tensor of heads are fine.
+  // [batch, n, s], last stride 1: views of one tensor of heads are fine. lin_q and lin_k may be
+  // undefined without `global`.
   Tensor quad_q;
   Tensor quad_k;
   Tensor lin_q;
   Tensor lin_k;
   Tensor v;     // [batch, n, e], last stride 1
-  Tensor gate;  // [batch, n, e] or undefined (1)
-  Tensor out;   // [batch, n, e], contiguous
-  // b: [chunk, chunk], contiguous, or undefined (0).
+  Tensor gate;  // [batch, n, e], last stride 1, or undefined (1)
+  Tensor out;   // [batch, n, e], contiguous; not read by the backward pass
+  // b: [chunk, chunk], contiguous, by the rows' places in the chunk, or undefined (0).
   Tensor bias;
-  int64_t chunk = 256;
+  int64_t chunk = 256;  // C >= 1; may exceed n
   bool causal = true;
   // Paper: 1/C inside the square and 1 outside. "outer": 1/sqrt(s) inside and 1/C outside.
   double scale_qk = 1;
   double scale_a = 1;
   // Without it only the local part: FLASH-Quad with chunk >= n.
   bool global = true;
-  // The sum over chunks is divided by their number; false: only by C.
+  // Whether R is divided by N(g); false: by C.
   bool mean_over_chunks = true;
   // int32 [batch, n] or undefined: local weights only within a segment; chunk g sees chunk h only
-  // if the ranges of their segments overlap. -1 marks padding: such rows are neither keys nor
-  // values, and their outputs are 0.
+  // if the ranges of the segments of their real rows overlap. -1 marks padding: such rows are
+  // neither keys nor values (but must be finite), and their outputs and gradients are 0. Segments
+  // that do not decrease along a sequence cost nothing; in other orders states are summed again.
   Tensor segments;
   // [batch, n, e], contiguous: Vq + Vl, kept for the backward pass of the gate; undefined: the
   // backward pass computes it again.
@@ -71,13 +81,14 @@ struct MixedChunkGradients {
   Tensor dout;     // [batch, n, e], contiguous
   Tensor dquad_q;  // overwritten; last stride 1
   Tensor dquad_k;
-  Tensor dlin_q;
+  Tensor dlin_q;  // may be undefined without `global`, else 0 there
   Tensor dlin_k;
   Tensor dv;
   Tensor dgate;  // undefined without a gate
-  Tensor dbias;  // [chunk, chunk], added to; undefined without a bias
+  Tensor dbias;  // [chunk, chunk], contiguous, added to; undefined: not wanted
 };
 
+// Memory beyond the arguments grows with n (and the number of threads), never with its square.
 class AttentionKernels {
  public:
   virtual ~AttentionKernels() = default;

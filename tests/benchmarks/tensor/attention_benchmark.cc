@@ -45,6 +45,7 @@ void Report(benchmark::State& state, double operations, Work&& work) {
   gemm.wall = std::max(gemm.wall, after.wall);
   gemm.processor = std::max(gemm.processor, after.processor);
   state.counters["ms"] = least.wall * 1e3;
+  state.counters["processor_ms"] = least.processor * 1e3;
   state.counters["GFLOPS"] = operations / least.wall * 1e-9;
   state.counters["of_gemm"] = operations / least.wall / (kThreads * gemm.wall);
   state.counters["of_gemm_processor"] = operations / least.processor / gemm.processor;
