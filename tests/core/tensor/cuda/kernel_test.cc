@@ -95,7 +95,7 @@ void ExpectNear(const std::vector<Tensor>& results, const std::vector<Numbers>& 
   for (size_t i = 0; i < results.size(); ++i) {
     const Numbers values = Get(results[i]);
     ASSERT_EQ(values.size(), expected[i].size()) << where << ", result " << i;
-    double largest = 1e-3;
+    double largest = 0.1;
     for (const double value : expected[i]) largest = std::max(largest, std::abs(value));
     for (size_t j = 0; j < values.size(); ++j) {
       // Also false for NaN.
