@@ -1,6 +1,7 @@
 #include "core/base/thread_pool.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace trainyard {
 
@@ -36,10 +37,17 @@ void ThreadPool::Run(int64_t count, const std::function<void(int64_t, int)>& tas
   DrainTasks(0);
   std::unique_lock lock(mutex_);
   finished_.wait(lock, [this] { return busy_workers_ == 0; });
+  if (failure_ != nullptr) std::rethrow_exception(std::exchange(failure_, nullptr));
 }
 
-void ThreadPool::DrainTasks(int thread) {
-  for (int64_t i = next_.fetch_add(1); i < count_; i = next_.fetch_add(1)) (*task_)(i, thread);
+void ThreadPool::DrainTasks(int thread) noexcept {
+  try {
+    for (int64_t i = next_.fetch_add(1); i < count_; i = next_.fetch_add(1)) (*task_)(i, thread);
+  } catch (...) {
+    next_.store(count_);
+    const std::lock_guard lock(mutex_);
+    if (failure_ == nullptr) failure_ = std::current_exception();
+  }
 }
 
 void ThreadPool::WorkerLoop(int thread) {

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <mutex>
 #include <thread>
@@ -24,12 +25,13 @@ class ThreadPool {
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
   // Calls `task(index, thread)` once for each index in [0, count), in any order, on all threads;
-  // `thread` is in [0, threads()). Returns when all calls have returned.
+  // `thread` is in [0, threads()). Returns when all calls have returned. Where one throws (tasks
+  // that allocate may), no more are begun, and the exception of one of them is thrown here.
   void Run(int64_t count, const std::function<void(int64_t index, int thread)>& task);
 
  private:
   void WorkerLoop(int thread);
-  void DrainTasks(int thread);
+  void DrainTasks(int thread) noexcept;
 
   // ThreadSanitizer follows std::mutex, but not absl::Mutex in a library built without it.
   std::mutex mutex_;
@@ -38,6 +40,7 @@ class ThreadPool {
   int64_t generation_ = 0;            // guarded by mutex_, as are the next two
   int busy_workers_ = 0;
   bool stopping_ = false;
+  std::exception_ptr failure_;  // of the loop under way; guarded by mutex_
   // Written by Run before `generation_` grows, read by workers after they saw it.
   const std::function<void(int64_t, int)>* task_ = nullptr;
   int64_t count_ = 0;

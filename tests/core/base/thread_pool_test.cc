@@ -1,6 +1,7 @@
 #include "core/base/thread_pool.h"
 
 #include <atomic>
+#include <new>
 
 #include "gtest/gtest.h"
 
@@ -35,6 +36,22 @@ TEST(ThreadPoolTest, ThreadNumbersAreNotShared) {
 TEST(ThreadPoolTest, TakesNonsenseForOneThread) {
   ThreadPool pool(-3);
   EXPECT_EQ(pool.threads(), 1);
+}
+
+TEST(ThreadPoolTest, ThrowsInTheCallerWhatATaskThrows) {
+  for (const int threads : {1, 2, 5}) {
+    ThreadPool pool(threads);
+    for (int64_t culprit = 0; culprit < 50; ++culprit) {
+      EXPECT_THROW(pool.Run(50,
+                            [&](int64_t i, int) {
+                              if (i >= culprit) throw std::bad_alloc();
+                            }),
+                   std::bad_alloc);
+      std::atomic<int> calls = 0;
+      pool.Run(50, [&](int64_t, int) { ++calls; });
+      EXPECT_EQ(calls, 50);
+    }
+  }
 }
 
 }  // namespace
