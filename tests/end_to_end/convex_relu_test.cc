@@ -9,6 +9,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/numbers.h"
@@ -173,6 +174,32 @@ TEST_F(ConvexReluTest, CancellingEndsASolvePolitely) {
   const v1::Job job = service_.WaitForEnd("long");
   EXPECT_EQ(job.state(), v1::Job::STATE_CANCELLED);
   EXPECT_EQ(job.attempts(0).exit_signal(), 0);
+}
+
+// The grace is two minutes and the wait one: a solver that does not hear of it fails this.
+TEST_F(ConvexReluTest, CancellingEndsReluNetworksByEveryMethod) {
+  UploadText("noise", NoiseTable());
+  const std::pair<std::string, std::string> methods[] = {
+      {"sets", "METHOD_WORKING_SETS"},
+      {"lagrangian", "METHOD_AUGMENTED_LAGRANGIAN"},
+      {"cones", "METHOD_CONE_DECOMPOSITION"}};
+  for (const auto& [id, method] : methods) {
+    v1::Job job;
+    service_.RunJson(Train("noise", id,
+                           {"model=MODEL_RELU", "lambda_ratio=1e-4", "gates.count=1000",
+                            absl::StrCat("solver.method=", method), "solver.relative_gap=1e-12"}),
+                     job);
+    {
+      const auto watch = service_.StartCommand("watch", {"--json", "jobs", "watch", id});
+      Await(*watch, "solver/objective");
+    }
+    const absl::Time asked = absl::Now();
+    EXPECT_EQ(service_.Run({"jobs", "cancel", id}).exit_code, 0);
+    job = service_.WaitForEnd(id);
+    EXPECT_EQ(job.state(), v1::Job::STATE_CANCELLED) << method;
+    EXPECT_EQ(job.end_cause(), v1::Attempt::END_CAUSE_CANCELLED) << method;
+    RecordProperty(id + "_ms", static_cast<int>(absl::ToInt64Milliseconds(absl::Now() - asked)));
+  }
 }
 
 TEST_F(ConvexReluTest, AKilledWorkersSolveGoesOnFromItsCheckpoint) {

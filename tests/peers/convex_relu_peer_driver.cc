@@ -10,12 +10,14 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "core/algorithms/convex_relu/certificate.h"
 #include "core/algorithms/convex_relu/cone_blocks.h"
 #include "core/algorithms/convex_relu/cpu_pattern_operator.h"
 #include "core/algorithms/convex_relu/gated_solver.h"
 #include "core/algorithms/convex_relu/gates.h"
 #include "core/algorithms/convex_relu/relu_working_set.h"
+#include "core/base/status.h"
 #include "core/base/stopwatch.h"
 
 namespace trainyard::convex_relu {
@@ -97,7 +99,8 @@ std::vector<RowLoss> LossesOf(const Problem& problem, bool together) {
 }
 
 template <typename Real>
-Answer SolveGatedProblem(const Problem& problem, BitMatrix patterns, ThreadPool& pool) {
+absl::StatusOr<Answer> SolveGatedProblem(const Problem& problem, BitMatrix patterns,
+                                         ThreadPool& pool) {
   PaddedMatrix<Real> data(problem.data.rows(), problem.data.columns());
   for (int64_t j = 0; j < data.rows(); ++j) {
     std::transform(problem.data.row(j), problem.data.row(j) + data.columns(), data.row(j),
@@ -116,14 +119,15 @@ Answer SolveGatedProblem(const Problem& problem, BitMatrix patterns, ThreadPool&
   Answer answer;
   for (const RowLoss& loss : LossesOf(problem, parity)) {
     GatedState<Real> state;
-    const SolveEnd end = SolveGated(products, loss, options, state, {}).value();
+    TY_ASSIGN_OR_RETURN(const SolveEnd end, SolveGated(products, loss, options, state, {}));
     answer.reached = answer.reached && (end == SolveEnd::kGap || end == SolveEnd::kSubgradient);
     answer.Add(state.progress);
   }
   return answer;
 }
 
-Answer SolveReluProblem(const Problem& problem, BitMatrix matrix, ThreadPool& pool) {
+absl::StatusOr<Answer> SolveReluProblem(const Problem& problem, BitMatrix matrix,
+                                        ThreadPool& pool) {
   CpuPatternOperator<double> products(problem.data, std::move(matrix), pool);
   const ConeRows rows(problem.data);
   PatternBits patterns(products.patterns(), products.rows());
@@ -139,8 +143,8 @@ Answer SolveReluProblem(const Problem& problem, BitMatrix matrix, ThreadPool& po
   Answer answer;
   for (const RowLoss& loss : LossesOf(problem, false)) {
     ReluState state;
-    const SolveEnd end =
-        SolveRelu(products, rows, patterns, pool, loss, options, state, {}).value();
+    TY_ASSIGN_OR_RETURN(const SolveEnd end,
+                        SolveRelu(products, rows, patterns, pool, loss, options, state, {}));
     answer.reached = answer.reached && end == SolveEnd::kGap;
     answer.objective += state.progress.objective;
     answer.bound += state.progress.bound;
@@ -167,11 +171,16 @@ int Run(const char* file) {
     return 2;
   }
   const Stopwatch watch;
-  const Answer answer = problem.request.model == kRelu
-                            ? SolveReluProblem(problem, std::move(found->patterns), pool)
-                        : problem.request.bits == 32
-                            ? SolveGatedProblem<float>(problem, std::move(found->patterns), pool)
-                            : SolveGatedProblem<double>(problem, std::move(found->patterns), pool);
+  const absl::StatusOr<Answer> solved =
+      problem.request.model == kRelu ? SolveReluProblem(problem, std::move(found->patterns), pool)
+      : problem.request.bits == 32
+          ? SolveGatedProblem<float>(problem, std::move(found->patterns), pool)
+          : SolveGatedProblem<double>(problem, std::move(found->patterns), pool);
+  if (!solved.ok()) {
+    std::fprintf(stderr, "%s\n", solved.status().ToString().c_str());
+    return 1;
+  }
+  const Answer& answer = *solved;
   std::printf(
       "{\"objective\": %.17g, \"gap\": %.3g, \"iterations\": %ld, \"seconds\": %.4f, "
       "\"max_violation\": %.3g, \"subgradient_norm_squared\": %.3g, \"active\": %ld, "

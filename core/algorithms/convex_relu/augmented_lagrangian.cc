@@ -17,10 +17,12 @@ namespace {
 
 constexpr double kFirstDelta = 1000;  // times 1/n
 
-std::vector<ConeBlock> AllBlocks(int64_t patterns) {
+std::vector<ConeBlock> AllBlocks(int outputs, int64_t patterns) {
   std::vector<ConeBlock> blocks;
   for (const int sign : {1, -1}) {
-    for (int64_t i = 0; i < patterns; ++i) blocks.push_back({i, sign});
+    for (int output = 0; output < outputs; ++output) {
+      for (int64_t i = 0; i < patterns; ++i) blocks.push_back({i, sign, output});
+    }
   }
   return blocks;
 }
@@ -33,29 +35,29 @@ class LagrangianFunction final : public SmoothFunction<double> {
         loss_(loss),
         penalty_(penalty),
         difference_(static_cast<size_t>(penalty.weights_size() / 2)),
-        residual_(static_cast<size_t>(loss.rows())) {}
+        residual_(static_cast<size_t>(loss.size())) {}
 
   int64_t size() const override { return penalty_.weights_size(); }
-  int64_t image_size() const override { return loss_.rows() + penalty_.products_size(); }
+  int64_t image_size() const override { return loss_.size() + penalty_.products_size(); }
 
   void Image(const double* x, double* image) override {
     const double* w = x + difference_.size();
     for (size_t k = 0; k < difference_.size(); ++k) difference_[k] = x[k] - w[k];
-    products_.Forward(1, difference_.data(), image);
-    penalty_.Multiply(x, image + loss_.rows());
+    products_.Forward(loss_.outputs(), difference_.data(), image);
+    penalty_.Multiply(x, image + loss_.size());
   }
   double Value(const double* image) const override {
-    return loss_.Value(image) + penalty_.Value(image + loss_.rows());
+    return loss_.Value(image) + penalty_.Value(image + loss_.size());
   }
   double Divergence(const double* next, const double* at) const override {
-    return loss_.Divergence(next, at) + penalty_.Divergence(next + loss_.rows(), at + loss_.rows());
+    return loss_.Divergence(next, at) + penalty_.Divergence(next + loss_.size(), at + loss_.size());
   }
   void Gradient(const double* image, double* gradient) override {
     loss_.Gradient(image, residual_.data());
-    products_.Adjoint(1, residual_.data(), gradient);
+    products_.Adjoint(loss_.outputs(), residual_.data(), gradient);
     double* w = gradient + difference_.size();
     for (size_t k = 0; k < difference_.size(); ++k) w[k] = -gradient[k];
-    penalty_.AddGradient(image + loss_.rows(), gradient);
+    penalty_.AddGradient(image + loss_.size(), gradient);
   }
   bool quadratic() const override { return false; }
 
@@ -77,9 +79,9 @@ class LagrangianRun {
         options_(options),
         state_(state),
         hooks_(hooks),
-        penalty_(rows, patterns, pool, AllBlocks(products.patterns())),
+        penalty_(rows, patterns, pool, AllBlocks(loss.outputs(), products.patterns())),
         function_(products, loss, penalty_),
-        shape_{2, products.patterns(), products.features(), products.stride()},
+        shape_{2 * loss.outputs(), products.patterns(), products.features(), products.stride()},
         regularizer_(MakeRegularizer<double>(RegularizerKind::kGroupL1, options.lambda, shape_)) {}
 
   absl::StatusOr<SolveEnd> Go() {
@@ -160,7 +162,7 @@ class LagrangianRun {
     progress.backtracks = it.backtracks;
     progress.violation = 0;
     progress.complementarity = 0;
-    const double* products = it.image + loss_.rows();
+    const double* products = it.image + loss_.size();
     for (size_t k = 0; k < state_.multipliers.size(); ++k) {
       const double product = products[k];
       const double next = std::max(state_.multipliers[k] - state_.delta * product, 0.0);
@@ -192,7 +194,7 @@ class LagrangianRun {
   void UpdateMultipliers() { UpdateMultipliers(state_.iteration.image.data()); }
 
   void UpdateMultipliers(const double* image) {
-    const double* products = image + loss_.rows();
+    const double* products = image + loss_.size();
     for (size_t k = 0; k < state_.multipliers.size(); ++k) {
       const double product = options_.release_rules ? std::min(products[k], 0.0) : products[k];
       state_.multipliers[k] = std::max(state_.multipliers[k] - state_.delta * product, 0.0);
@@ -224,21 +226,18 @@ absl::StatusOr<SolveEnd> SolveByLagrangian(PatternOperator<double>& products, co
                                            const PatternBits& patterns, ThreadPool& pool,
                                            const RowLoss& loss, const LagrangianOptions& options,
                                            LagrangianState& state, const LagrangianHooks& hooks) {
-  if (loss.outputs() != 1) {
-    return absl::InvalidArgumentError("cone-constrained networks are solved output by output");
-  }
   return LagrangianRun(products, rows, patterns, pool, loss, options, state, hooks).Go();
 }
 
-ConeWeights BlocksOf(const LagrangianState& state, int64_t patterns, int stride) {
+ConeWeights BlocksOf(const LagrangianState& state, int outputs, int64_t patterns, int stride) {
   ConeWeights point;
   point.stride = stride;
   const std::vector<double>& x = state.iteration.x;
-  std::vector<ConeBlock> blocks = AllBlocks(patterns);
+  std::vector<ConeBlock> blocks = AllBlocks(outputs, patterns);
   point.Add(blocks);
   for (size_t b = 0; b < point.blocks.size() && !x.empty(); ++b) {
     const ConeBlock block = point.blocks[b];
-    const int64_t from = (block.sign > 0 ? 0 : patterns) + block.pattern;
+    const int64_t from = ((block.sign > 0 ? 0 : outputs) + block.output) * patterns + block.pattern;
     std::copy_n(x.begin() + from * stride, stride, point.block(b));
   }
   point.DropZeros();

@@ -53,7 +53,7 @@ struct LagrangianProgress {
 };
 
 // What a solve of the same options needs to go on from it bit for bit; empty at first. Blocks are
-// [v, w][pattern].
+// [v, w][output][pattern].
 struct LagrangianState {
   RFistaState<double> iteration;    // x is [block][stride]
   std::vector<double> multipliers;  // gamma and xi, [block][row]
@@ -72,17 +72,18 @@ struct LagrangianHooks {
   std::function<absl::Status()> checkpoint;  // the state can be kept
 };
 
-// Minimises phi(sum_i D_i X (v_i - w_i)) + lambda sum (||v_i|| + ||w_i||), v_i and w_i in K_i, for
-// one output:
+// Minimises phi(z) + lambda sum (||v_i|| + ||w_i||), z = sum_i D_i X (v_i - w_i), v_i and w_i in
+// K_i, over all outputs of `loss`:
 //   L_delta = phi + lambda sum (...) + delta/2 sum ||(gamma/delta - A v)_+||^2 + the same for w
 // by R-FISTA, gamma <- (gamma - delta A v)_+. The result violates the cones a little: see V, and
-// ShiftIntoCones. Memory: about ten arrays of 2 P n numbers. kSubgradient is the regular end.
+// ShiftIntoCones. Memory: about ten arrays of 2 P n numbers for each output. kSubgradient is the
+// regular end.
 absl::StatusOr<SolveEnd> SolveByLagrangian(PatternOperator<double>& products, const ConeRows& rows,
                                            const PatternBits& patterns, ThreadPool& pool,
                                            const RowLoss& loss, const LagrangianOptions& options,
                                            LagrangianState& state, const LagrangianHooks& hooks);
 
 // The non-zero blocks of a state.
-ConeWeights BlocksOf(const LagrangianState& state, int64_t patterns, int stride);
+ConeWeights BlocksOf(const LagrangianState& state, int outputs, int64_t patterns, int stride);
 
 }  // namespace trainyard::convex_relu

@@ -18,11 +18,11 @@ BlockDescent::BlockDescent(BlockProducts& products, const RowLoss& loss, double 
       loss_(loss),
       lambda_(lambda),
       projector_(products.rows()),
-      slopes_(products.rows().rows()),
+      slopes_(loss.size()),
       gradient_(products.rows().stride()),
       trial_(products.rows().stride()),
       change_(products.rows().rows()),
-      shifted_(products.rows().rows()) {}
+      shifted_(loss.size()) {}
 
 absl::Status BlockDescent::Sweep(const std::function<absl::Status()>& check, ConeWeights& point,
                                  Eigen::VectorXd& predictions) {
@@ -35,10 +35,11 @@ absl::Status BlockDescent::Sweep(const std::function<absl::Status()>& check, Con
 }
 
 void BlockDescent::Step(size_t index, ConeWeights& point, Eigen::VectorXd& predictions) {
-  const auto [pattern, sign] = point.blocks[index];
+  const auto [pattern, sign, output] = point.blocks[index];
+  const int64_t first = output * loss_.rows();  // of the output's rows
   if (!slopes_known_) loss_.Gradient(predictions.data(), slopes_.data());
   slopes_known_ = true;
-  products_.Adjoint(pattern, slopes_.data(), gradient_.data());
+  products_.Adjoint(pattern, slopes_.data() + first, gradient_.data());
   gradient_ *= sign;
   if (point.IsZero(index) && gradient_.norm() <= lambda_) return;
 
@@ -56,7 +57,8 @@ void BlockDescent::Step(size_t index, ConeWeights& point, Eigen::VectorXd& predi
     const double squares = moved.squaredNorm();
     if (squares == 0) return;
     products_.Forward(pattern, moved.data(), change_.data());
-    shifted_ = predictions + sign * change_;
+    shifted_ = predictions;
+    shifted_.segment(first, loss_.rows()) += sign * change_;
     const double divergence = loss_.Divergence(shifted_.data(), predictions.data());
     const bool small = change_.norm() <= kRounding * shifted_.norm();
     if (small || 2 * divergence <= curvature * squares) {

@@ -14,11 +14,10 @@ namespace trainyard::convex_relu {
 // as long as the loss along the block allows.
 class BlockDescent {
  public:
-  // `loss` is of one output.
   BlockDescent(BlockProducts& products, const RowLoss& loss, double lambda);
 
-  // One step of every block; `predictions` are the point's and follow it. Errors are those of
-  // `check`, asked before each block.
+  // One step of every block; `predictions`, [output][row], are the point's and follow it. Errors
+  // are those of `check`, asked before each block.
   absl::Status Sweep(const std::function<absl::Status()>& check, ConeWeights& point,
                      Eigen::VectorXd& predictions);
 

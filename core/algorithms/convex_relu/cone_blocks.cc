@@ -109,14 +109,14 @@ void BlockProducts::Adjoint(int64_t pattern, const double* slopes, double* gradi
   for (int64_t part = 1; part < parts_; ++part) sum += partial_.col(part);
 }
 
-void BlockProducts::Predict(const ConeWeights& point, double* predictions) {
-  Eigen::Map<Eigen::VectorXd> sum(predictions, rows_.rows());
+void BlockProducts::Predict(const ConeWeights& point, int outputs, double* predictions) {
+  Eigen::Map<Eigen::MatrixXd> sum(predictions, rows_.rows(), outputs);
   sum.setZero();
   Eigen::VectorXd one(rows_.rows());
   for (size_t b = 0; b < point.blocks.size(); ++b) {
     if (point.IsZero(b)) continue;
     Forward(point.blocks[b].pattern, point.block(b), one.data());
-    sum += point.blocks[b].sign * one;
+    sum.col(point.blocks[b].output) += point.blocks[b].sign * one;
   }
 }
 

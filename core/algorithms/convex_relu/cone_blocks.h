@@ -11,14 +11,16 @@
 
 namespace trainyard::convex_relu {
 
-// One vector of C-ReLU, z = sum_i D_i X (v_i - w_i): v_i with sign 1 or w_i with sign -1.
+// One vector of C-ReLU, z^o = sum_i D_i X (v^o_i - w^o_i): v_i with sign 1 or w_i with sign -1.
 struct ConeBlock {
   int64_t pattern = 0;
   int sign = 1;
+  int output = 0;
 
   friend bool operator==(const ConeBlock&, const ConeBlock&) = default;
-  // Patterns ascend, v before w.
+  // Outputs ascend, then patterns; v before w.
   friend bool operator<(const ConeBlock& a, const ConeBlock& b) {
+    if (a.output != b.output) return a.output < b.output;
     return a.pattern != b.pattern ? a.pattern < b.pattern : a.sign > b.sign;
   }
 };
@@ -59,8 +61,8 @@ class BlockProducts {
   void Forward(int64_t pattern, const double* u, double* predictions);
   // gradient = X^T D_pattern slopes.
   void Adjoint(int64_t pattern, const double* slopes, double* gradient);
-  // predictions = sum over blocks of sign D X u.
-  void Predict(const ConeWeights& point, double* predictions);
+  // predictions = sum over blocks of sign D X u, [output][row].
+  void Predict(const ConeWeights& point, int outputs, double* predictions);
 
  private:
   void RunParts(const std::function<void(int64_t part, int64_t begin, int64_t end)>& task);

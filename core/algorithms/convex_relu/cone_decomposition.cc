@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/algorithms/convex_relu/cone_inside.h"
 #include "core/algorithms/convex_relu/cone_pair.h"
 #include "core/algorithms/convex_relu/cone_penalty.h"
 #include "core/algorithms/convex_relu/regularizer.h"
@@ -78,7 +79,7 @@ class Decomposer {
         seconds_(weights.size(), 0.0) {}
 
   absl::StatusOr<Decomposition> Go() {
-    for (size_t k = 0; k < chosen_.size(); ++k) {
+    for (size_t k = 0; k < count(); ++k) {
       if (ConstVector(u(k), rows_.stride()).isZero(0)) continue;
       if (IsInCone(k, 1)) continue;
       if (IsInCone(k, -1)) {
@@ -109,7 +110,13 @@ class Decomposer {
     return weights_.data() + static_cast<int64_t>(k) * rows_.stride();
   }
   double* w(size_t k) { return seconds_.data() + static_cast<int64_t>(k) * rows_.stride(); }
-  const uint64_t* pattern(size_t k) const { return patterns_.pattern(chosen_[k]); }
+  // Weights are numbered k = output * patterns + place of the pattern.
+  int64_t pattern_of(size_t k) const { return chosen_[k % chosen_.size()]; }
+  const uint64_t* pattern(size_t k) const { return patterns_.pattern(pattern_of(k)); }
+  ConeBlock BlockOf(size_t k, int sign) const {
+    return {pattern_of(k), sign, static_cast<int>(k / chosen_.size())};
+  }
+  size_t count() const { return weights_.size() / static_cast<size_t>(rows_.stride()); }
 
   bool IsInCone(size_t k, int sign) const {
     Eigen::VectorXd products(rows_.rows());
@@ -139,10 +146,10 @@ class Decomposer {
         return stopped.load(std::memory_order_relaxed) ? absl::CancelledError() : absl::OkStatus();
       };
       const absl::StatusOr<ConePair> pair =
-          solver->Solve(pattern(k), ConstVector(gates_.row(chosen_[k]), d), ConstVector(u(k), d),
+          solver->Solve(pattern(k), ConstVector(gates_.row(pattern_of(k)), d), ConstVector(u(k), d),
                         options_.relative_gap, check);
       if (!pair.ok()) {
-        statuses[task] = pair.status();
+        statuses[task] = AddContext(pair.status(), absl::StrCat("gate ", pattern_of(k)));
         stopped.store(true, std::memory_order_relaxed);
         return;
       }
@@ -171,7 +178,7 @@ class Decomposer {
   absl::Status FindApproximate() {
     if (pairs_.empty()) return absl::OkStatus();
     std::vector<ConeBlock> blocks;
-    for (const size_t k : pairs_) blocks.push_back({chosen_[k], -1});
+    for (const size_t k : pairs_) blocks.push_back(BlockOf(k, -1));
     ConePenalty penalty(rows_, patterns_, pool_, std::move(blocks));
     penalty.set_delta(1 / static_cast<double>(rows_.rows()));
     std::vector<double> packed;
@@ -204,11 +211,27 @@ class Decomposer {
   absl::Status FindShifts() {
     for (const size_t k : pairs_) {
       if (check_) TY_RETURN_IF_ERROR(check_());
-      const double* gate = gates_.row(chosen_[k]);
-      TY_ASSIGN_OR_RETURN(const double shift, ShiftFor(rows_, pattern(k), gate, u(k)));
-      for (int i = 0; i < rows_.features(); ++i) w(k)[i] = shift * gate[i];
+      const double* gate = gates_.row(pattern_of(k));
+      absl::StatusOr<double> shift = ShiftFor(rows_, pattern(k), gate, u(k));
+      Eigen::VectorXd inside;
+      if (!shift.ok()) {  // another vector of the cone will do
+        inside = Inside(k);
+        gate = inside.data();
+        shift = ShiftFor(rows_, pattern(k), gate, u(k));
+      }
+      if (!shift.ok()) {
+        return AddContext(shift.status(), absl::StrCat("gate ", pattern_of(k)));
+      }
+      for (int i = 0; i < rows_.features(); ++i) w(k)[i] = *shift * gate[i];
     }
     return absl::OkStatus();
+  }
+
+  // A vector inside the cone, padded with zeros.
+  Eigen::VectorXd Inside(size_t k) const {
+    Eigen::VectorXd inside = Eigen::VectorXd::Zero(rows_.stride());
+    inside.head(rows_.features()) = FindConeInside(rows_.Constraints(pattern(k))).vector;
+    return inside;
   }
 
   absl::Status FindByPseudoInverse() {
@@ -239,13 +262,13 @@ class Decomposer {
     Decomposition result;
     result.point.stride = rows_.stride();
     std::vector<ConeBlock> blocks;
-    for (const int64_t pattern : chosen_) {
-      blocks.push_back({pattern, 1});
-      blocks.push_back({pattern, -1});
+    for (size_t k = 0; k < count(); ++k) {
+      blocks.push_back(BlockOf(k, 1));
+      blocks.push_back(BlockOf(k, -1));
     }
     result.point.Add(std::move(blocks));
     double norms = 0;
-    for (size_t k = 0; k < chosen_.size(); ++k) {
+    for (size_t k = 0; k < count(); ++k) {
       const ConstVector vector(u(k), rows_.stride());
       norms += vector.norm();
       Eigen::Map<Eigen::VectorXd>(result.point.block(2 * k), rows_.stride()) =
@@ -292,7 +315,8 @@ absl::StatusOr<double> ShiftIntoCones(const ConeRows& rows, const PatternBits& p
     TY_ASSIGN_OR_RETURN(const double shift, ShiftFor(rows, patterns.pattern(block.pattern),
                                                      gates.row(block.pattern), point.block(b)));
     shifts.push_back(shift);
-    if (keep_predictions && shift > 0) opposite.push_back({block.pattern, -block.sign});
+    if (keep_predictions && shift > 0)
+      opposite.push_back({block.pattern, -block.sign, block.output});
   }
   const std::vector<ConeBlock> before = point.blocks;
   point.Add(std::move(opposite));
@@ -300,7 +324,10 @@ absl::StatusOr<double> ShiftIntoCones(const ConeRows& rows, const PatternBits& p
   for (size_t b = 0; b < point.blocks.size(); ++b) {
     double shift = 0;
     for (size_t k = 0; k < before.size(); ++k) {
-      if (before[k].pattern != point.blocks[b].pattern) continue;
+      if (before[k].pattern != point.blocks[b].pattern ||
+          before[k].output != point.blocks[b].output) {
+        continue;
+      }
       if (keep_predictions || before[k] == point.blocks[b]) shift = std::max(shift, shifts[k]);
     }
     if (shift == 0) continue;

@@ -36,12 +36,13 @@ struct Decomposition {
   int64_t iterations = 0;  // kExact: of all pairs
 };
 
-// Decomposes `weights`, [pattern][stride], of some patterns, ascending; vectors of zeros give no
-// blocks, vectors in K or -K no second one. `gates` has a row for each of all patterns. Except for
-// kApproximate, whose pairs violate the cones a little, the pairs are in their cones to rounding.
-// FAILED_PRECONDITION where a gate is orthogonal to a row that its vector needs (for kExact: to any
-// row that is not zero), and for kPseudoInverse where the rows are dependent. Errors are those of
-// `check`, too.
+// Decomposes `weights`, [output][pattern][stride], of some patterns, ascending, for one or more
+// outputs; vectors of zeros give no blocks, vectors in K or -K no second one. `gates` has a row for
+// each of all patterns. Except for kApproximate, whose pairs violate the cones a little, the pairs
+// are in their cones to rounding. Where rows of the data are orthogonal to a gate, another vector
+// inside its cone takes its place (cone_inside.h). FAILED_PRECONDITION where there is none and the
+// vector is no difference of two vectors of the cone, and for kPseudoInverse where the rows are
+// dependent. Errors are those of `check`, too.
 absl::StatusOr<Decomposition> DecomposeIntoCones(
     const ConeRows& rows, const PatternBits& patterns, const PaddedMatrix<double>& gates,
     ThreadPool& pool, const std::vector<int64_t>& chosen, const std::vector<double>& weights,

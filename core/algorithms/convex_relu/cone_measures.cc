@@ -35,16 +35,16 @@ double ProximalResidual(const ConeProblem& problem, const RowLoss& loss, double 
                         const ConeWeights& point) {
   BlockProducts products(problem.rows, problem.patterns, problem.pool);
   ConeProjector projector(problem.rows);
-  std::vector<double> predictions(static_cast<size_t>(problem.rows.rows()));
+  std::vector<double> predictions(static_cast<size_t>(loss.size()));
   std::vector<double> slopes(predictions.size());
-  products.Predict(point, predictions.data());
+  products.Predict(point, loss.outputs(), predictions.data());
   loss.Gradient(predictions.data(), slopes.data());
   std::vector<double> trial(static_cast<size_t>(problem.rows.stride()));
   double sum = 0;
   for (size_t b = 0; b < point.blocks.size(); ++b) {
     const ConeBlock& block = point.blocks[b];
     const double* weights = point.block(b);
-    products.Adjoint(block.pattern, slopes.data(), trial.data());
+    products.Adjoint(block.pattern, slopes.data() + block.output * loss.rows(), trial.data());
     for (size_t k = 0; k < trial.size(); ++k) trial[k] = weights[k] - block.sign * trial[k];
     ActiveRows active = b < point.active.size() ? point.active[b] : ActiveRows();
     const double norm = projector.Project(problem.patterns.pattern(block.pattern), trial.data(),
@@ -61,19 +61,20 @@ double ProximalResidual(const ConeProblem& problem, const RowLoss& loss, double 
 ConeObjective ObjectiveOf(const ConeProblem& problem, const RowLoss& loss, double lambda,
                           const ConeWeights& point) {
   BlockProducts products(problem.rows, problem.patterns, problem.pool);
-  std::vector<double> predictions(static_cast<size_t>(problem.rows.rows()));
-  products.Predict(point, predictions.data());
+  std::vector<double> predictions(static_cast<size_t>(loss.size()));
+  products.Predict(point, loss.outputs(), predictions.data());
   const double smooth = loss.Value(predictions.data());
   return {smooth, smooth + lambda * point.SumOfNorms()};
 }
 
-void CollectBlocks(const ConeWeights& point, int features, int output,
+void CollectBlocks(const ConeWeights& point, int features, int first_output,
                    std::vector<FitBlock>& blocks) {
   for (size_t b = 0; b < point.blocks.size(); ++b) {
     if (point.IsZero(b)) continue;
     const double* weights = point.block(b);
+    const ConeBlock& block = point.blocks[b];
     blocks.push_back(
-        {output, point.blocks[b].pattern, point.blocks[b].sign, {weights, weights + features}});
+        {first_output + block.output, block.pattern, block.sign, {weights, weights + features}});
   }
 }
 

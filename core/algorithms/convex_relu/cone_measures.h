@@ -26,8 +26,8 @@ struct ConeObjective {
 ConeObjective ObjectiveOf(const ConeProblem& problem, const RowLoss& loss, double lambda,
                           const ConeWeights& point);
 
-// Appends the blocks that are not zero.
-void CollectBlocks(const ConeWeights& point, int features, int output,
+// Appends the blocks that are not zero, `first_output` added to their outputs.
+void CollectBlocks(const ConeWeights& point, int features, int first_output,
                    std::vector<FitBlock>& blocks);
 
 }  // namespace trainyard::convex_relu

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "core/algorithms/convex_relu/cone_inside.h"
 #include "core/algorithms/convex_relu/pattern_bits.h"
 #include "core/base/status.h"
 
@@ -16,13 +18,16 @@ constexpr int kMaxIterations = 200;
 constexpr double kCentering = 0.1;
 constexpr double kToBoundary = 0.995;
 constexpr double kLeastStep = 1e-12;
+// A gate whose product with a row of norm 1 is below this share of its norm is not inside.
+constexpr double kLeastReach = 1e-12;
+// A vector of norm 1 with more than this outside a subspace is not in it.
+constexpr double kOutside = 1e-10;
 
 }  // namespace
 
 ConePairSolver::ConePairSolver(const ConeRows& rows) : rows_(rows), projector_(rows) {}
 
-absl::StatusOr<ConePair> ConePairSolver::Solve(const uint64_t* pattern,
-                                               const Eigen::VectorXd& inside,
+absl::StatusOr<ConePair> ConePairSolver::Solve(const uint64_t* pattern, const Eigen::VectorXd& gate,
                                                const Eigen::VectorXd& u, double relative_gap,
                                                const std::function<absl::Status()>& check) {
   const double scale = u.norm();
@@ -30,8 +35,15 @@ absl::StatusOr<ConePair> ConePairSolver::Solve(const uint64_t* pattern,
   best.v = best.w = Eigen::VectorXd::Zero(u.size());
   if (scale == 0) return best;
   SetCone(pattern, u / scale);
+  TY_ASSIGN_OR_RETURN(const Eigen::VectorXd inside, Inside(gate));
+  if (needed_.isZero(0) || (a_ * u_).maxCoeff() <= 0) {  // u or -u is in the cone
+    if (!needed_.isZero(0)) best.w = -u;
+    best.v = u + best.w;
+    best.norm = best.bound = scale;
+    return best;
+  }
   Iterate at;
-  TY_RETURN_IF_ERROR(Begin(inside, at));
+  Begin(inside, at);
   best.norm = INFINITY;
   const double constraints = static_cast<double>(at.slacks.size());
   for (int iteration = 1; iteration <= kMaxIterations; ++iteration) {
@@ -50,7 +62,7 @@ absl::StatusOr<ConePair> ConePairSolver::Solve(const uint64_t* pattern,
     }
     if (best.norm - best.bound <= relative_gap * best.norm || !moved) break;
   }
-  best.w *= scale;
+  best.w = scale * (span_.size() > 0 ? Eigen::VectorXd(span_ * best.w) : best.w);
   best.v = best.w + u;
   best.norm *= scale;
   best.bound *= scale;
@@ -59,31 +71,42 @@ absl::StatusOr<ConePair> ConePairSolver::Solve(const uint64_t* pattern,
 
 void ConePairSolver::SetCone(const uint64_t* pattern, const Eigen::VectorXd& u) {
   u_ = u;
-  int64_t count = 0;
-  a_.resize(rows_.rows(), rows_.features());
-  for (int64_t j = 0; j < rows_.rows(); ++j) {
-    if (rows_.norm(j) == 0) continue;
-    a_.row(count++) = Eigen::Map<const Eigen::RowVectorXd>(rows_.row(j), rows_.features()) *
-                      ((IsActive(pattern, j) ? 1 : -1) * rows_.inverse_norms()[j]);
-  }
-  a_.conservativeResize(count, Eigen::NoChange);
+  span_.resize(0, 0);
+  a_ = rows_.Constraints(pattern);
   needed_ = (-(a_ * u_)).cwiseMax(0);
 }
 
-// A multiple of the vector that is inside, with multipliers for products that are all equal.
-absl::Status ConePairSolver::Begin(const Eigen::VectorXd& inside, Iterate& at) const {
-  const Eigen::VectorXd reach = a_ * inside;
-  if (reach.size() > 0 && !(reach.minCoeff() > 0)) {
+// A vector inside the cone, the gate where it is one; goes over to the subspace that the cone spans
+// where that is not everything.
+absl::StatusOr<Eigen::VectorXd> ConePairSolver::Inside(const Eigen::VectorXd& gate) {
+  if (a_.rows() == 0 || (a_ * gate).minCoeff() > kLeastReach * gate.norm()) return gate;
+  const ConeInside inside = FindConeInside(a_);
+  const int64_t dimensions = inside.span.cols();
+  if (dimensions == u_.size()) return inside.vector;
+  const Eigen::VectorXd within = inside.span.transpose() * u_;
+  if ((u_ - inside.span * within).norm() > kOutside) {
     return absl::FailedPreconditionError(
-        "a row of the data is orthogonal to the gate, so the gate is not inside its cone");
+        absl::StrCat("the cone of the pattern has ", dimensions, " of ", u_.size(),
+                     " dimensions, as rows of the data are orthogonal to the gate, and the vector "
+                     "of the gated network is not in their subspace: it is no difference of two "
+                     "vectors of the cone"));
   }
+  span_ = inside.span;
+  u_ = within.normalized();
+  a_ = RowsWithin(a_, span_);
+  needed_ = (-(a_ * u_)).cwiseMax(0);
+  return Eigen::VectorXd(span_.transpose() * inside.vector);
+}
+
+// A multiple of the vector that is inside, with multipliers for products that are all equal.
+void ConePairSolver::Begin(const Eigen::VectorXd& inside, Iterate& at) const {
+  const Eigen::VectorXd reach = a_ * inside;
   const double multiple = reach.size() > 0 ? (needed_.array() / reach.array()).maxCoeff() : 0.0;
   at.w = (1.1 * multiple + 0.1 / inside.norm()) * inside;
   at.slacks = a_ * at.w - needed_;
   const double norm = (at.w + u_).norm() + at.w.norm();
   at.multipliers = (norm / static_cast<double>(std::max<int64_t>(at.slacks.size(), 1))) *
                    at.slacks.cwiseInverse();
-  return absl::OkStatus();
 }
 
 // Newton's step for stationarity and products equal to `center`; false where it does not get
@@ -142,9 +165,10 @@ double ConePairSolver::Bound(const uint64_t* pattern, const Iterate& at) {
   const Eigen::VectorXd nu = (at.w + u_).normalized() - a_.transpose() * of_v;
   double largest = 1;
   std::vector<double> padded(static_cast<size_t>(rows_.stride()));
+  const Eigen::VectorXd full = span_.size() > 0 ? Eigen::VectorXd(span_ * nu) : nu;
   for (const double sign : {1.0, -1.0}) {
     std::fill(padded.begin(), padded.end(), 0.0);
-    Eigen::Map<Eigen::VectorXd>(padded.data(), nu.size()) = sign * nu;
+    Eigen::Map<Eigen::VectorXd>(padded.data(), full.size()) = sign * full;
     ActiveRows active;
     largest =
         std::max(largest, projector_.Project(pattern, padded.data(), active, padded.data(), 1.0));

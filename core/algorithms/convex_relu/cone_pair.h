@@ -28,11 +28,13 @@ class ConePairSolver {
   // Keeps the rows, which must outlive it.
   explicit ConePairSolver(const ConeRows& rows);
 
-  // `inside`: a vector in the inside of K, as the pattern's gate is; d numbers each. Ends at a
-  // relative gap of (norm - bound) / norm, or where the arithmetic gives no smaller one: see
-  // `bound`. FAILED_PRECONDITION where `inside` is orthogonal to a row that is not zero. Errors are
-  // those of `check`, which may be empty.
-  absl::StatusOr<ConePair> Solve(const uint64_t* pattern, const Eigen::VectorXd& inside,
+  // `gate`: a vector of K to begin with, as the pattern's gate is; d numbers each. Where it is
+  // orthogonal to a row, so that it is not inside K, one that is gets looked for (cone_inside.h);
+  // where nothing is, pairs are looked for in the subspace that K spans. Ends at a relative gap of
+  // (norm - bound) / norm, or where the arithmetic gives no smaller one: see `bound`.
+  // FAILED_PRECONDITION where u is not in the subspace that K spans, so that there is no pair.
+  // Errors are those of `check`, which may be empty.
+  absl::StatusOr<ConePair> Solve(const uint64_t* pattern, const Eigen::VectorXd& gate,
                                  const Eigen::VectorXd& u, double relative_gap,
                                  const std::function<absl::Status()>& check);
 
@@ -44,13 +46,16 @@ class ConePairSolver {
   };
 
   void SetCone(const uint64_t* pattern, const Eigen::VectorXd& u);
-  absl::Status Begin(const Eigen::VectorXd& inside, Iterate& at) const;
+  absl::StatusOr<Eigen::VectorXd> Inside(const Eigen::VectorXd& gate);
+  void Begin(const Eigen::VectorXd& inside, Iterate& at) const;
   bool Step(double center, Iterate& at) const;
   double Residual(double center, const Iterate& at) const;
   double Bound(const uint64_t* pattern, const Iterate& at);
 
   const ConeRows& rows_;
   ConeProjector projector_;
+  // Vectors are those of the subspace that K spans; empty: all.
+  Eigen::MatrixXd span_;
   Eigen::MatrixXd a_;       // rows of norm 1 with their signs; without those of zeros
   Eigen::VectorXd needed_;  // (-A u)_+
   Eigen::VectorXd u_;       // of norm 1

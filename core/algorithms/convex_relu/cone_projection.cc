@@ -34,6 +34,18 @@ void ConeRows::Multiply(const double* u, double* products) const {
       x * Eigen::Map<const Eigen::VectorXd>(u, stride());
 }
 
+Eigen::MatrixXd ConeRows::Constraints(const uint64_t* pattern) const {
+  Eigen::MatrixXd constraints(rows(), features());
+  int64_t count = 0;
+  for (int64_t j = 0; j < rows(); ++j) {
+    if (norms_[j] == 0) continue;
+    constraints.row(count++) = Eigen::Map<const Eigen::RowVectorXd>(row(j), features()) *
+                               ((IsActive(pattern, j) ? 1 : -1) * inverse_norms_[j]);
+  }
+  constraints.conservativeResize(count, Eigen::NoChange);
+  return constraints;
+}
+
 double ConeRows::LeastSlack(const uint64_t* pattern, const double* u) const {
   Eigen::ArrayXd products(rows());
   Multiply(u, products.data());

@@ -28,6 +28,8 @@ class ConeRows {
 
   // products_j = x_j . u for all rows; `u` is padded with zeros to the stride.
   void Multiply(const double* u, double* products) const;
+  // The rows s_j x_j / ||x_j|| of a pattern's cone, without those of zeros.
+  Eigen::MatrixXd Constraints(const uint64_t* pattern) const;
   // The least s_j x_j . u / ||x_j|| over rows that are not zero: negative by the greatest
   // violation.
   double LeastSlack(const uint64_t* pattern, const double* u) const;

@@ -30,6 +30,7 @@ void PutPoint(const ConeWeights& point, ByteWriter& writer) {
   for (const ConeBlock& block : point.blocks) {
     writer.Put(block.pattern);
     writer.Put(static_cast<int32_t>(block.sign));
+    writer.Put(static_cast<int32_t>(block.output));
   }
   writer.PutList(point.weights);
   PutActive(point.active, writer);
@@ -43,6 +44,7 @@ ConeWeights TakePoint(ByteReader& reader) {
     ConeBlock block;
     block.pattern = reader.Take<int64_t>();
     block.sign = reader.Take<int32_t>();
+    block.output = reader.Take<int32_t>();
     point.blocks.push_back(block);
   }
   point.weights = reader.TakeList<double>();

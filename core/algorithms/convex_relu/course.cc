@@ -9,7 +9,7 @@
 namespace trainyard::convex_relu {
 namespace {
 
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 
 }  // namespace
 

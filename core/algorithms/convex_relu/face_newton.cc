@@ -1,6 +1,5 @@
 #include "core/algorithms/convex_relu/face_newton.h"
 
-#include <Eigen/Cholesky>
 #include <Eigen/QR>
 #include <algorithm>
 #include <cmath>
@@ -11,8 +10,8 @@
 namespace trainyard::convex_relu {
 namespace {
 
-constexpr int64_t kRowsOfStripe = 256;
-constexpr int64_t kMaxGroups = 8;  // of stripes that have a matrix of their own
+// Of the gradient, where steps are found by conjugate gradients.
+constexpr double kIterativeTolerance = 1e-2;
 // Share of the objective that a further step can win, where steps end.
 constexpr double kLeastDecrement = 1e-24;
 // The same, where rows are let go.
@@ -30,8 +29,6 @@ constexpr double kIndependent = 1e-9;
 // Multipliers of rows of norm 1 below this share of lambda are negative.
 constexpr double kNegative = 1e-9;
 
-using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-
 }  // namespace
 
 FaceNewton::FaceNewton(BlockProducts& products, const RowLoss& loss, double lambda,
@@ -40,22 +37,24 @@ FaceNewton::FaceNewton(BlockProducts& products, const RowLoss& loss, double lamb
       loss_(loss),
       lambda_(lambda),
       options_(options),
-      slopes_(products.rows().rows()),
-      curvature_(products.rows().rows()),
-      one_(products.rows().rows()) {}
+      slopes_(loss.size()),
+      curvature_(loss),
+      dense_(MakeDenseFaceEquations(products, lambda)),
+      iterative_(MakeIterativeFaceEquations(products, lambda, kIterativeTolerance)),
+      face_products_(products) {}
 
 absl::StatusOr<int> FaceNewton::Improve(const std::function<absl::Status()>& check,
                                         ConeWeights& point, Eigen::VectorXd& predictions) {
-  BuildFaces(point);
+  if (!BuildFaces(point)) return 0;
   ridge_ = kLeastRidge;
   int steps = 0;
   double last = std::numeric_limits<double>::infinity();
   for (; steps < options_.max_steps; ++steps) {
-    const int64_t unknowns = NumberUnknowns();
-    if (unknowns == 0 || unknowns > options_.max_unknowns) break;
+    if (NumberUnknowns() == 0) break;
     if (DropVanished(predictions)) continue;
     TY_RETURN_IF_ERROR(Accumulate(check, predictions));
-    if (!Solve(kLeastRidge)) break;
+    TY_ASSIGN_OR_RETURN(const bool solved, Solve(check, kLeastRidge));
+    if (!solved) break;
     const double decrement = -gradient_.dot(step_);
     const double objective = loss_.Value(predictions.data());
     if (decrement <= kReleaseDecrement * objective && GrowFaces()) continue;
@@ -71,8 +70,10 @@ absl::StatusOr<int> FaceNewton::Improve(const std::function<absl::Status()>& che
   return steps;
 }
 
-void FaceNewton::BuildFaces(const ConeWeights& point) {
+// False where the faces need too much memory.
+bool FaceNewton::BuildFaces(const ConeWeights& point) {
   faces_.clear();
+  int64_t numbers = 0;
   for (size_t b = 0; b < point.blocks.size(); ++b) {
     if (point.IsZero(b)) continue;
     Face face;
@@ -80,14 +81,19 @@ void FaceNewton::BuildFaces(const ConeWeights& point) {
     face.block = point.blocks[b];
     face.rows = point.active[b].rows;
     face.vector = Eigen::Map<const Eigen::VectorXd>(point.block(b), point.stride);
-    if (BuildBasis(face)) faces_.push_back(std::move(face));
+    if (!BuildBasis(face)) continue;
+    numbers += face.basis.size();
+    if (numbers > options_.max_basis_numbers) return false;
+    faces_.push_back(std::move(face));
   }
+  return true;
 }
 
 // False where nothing but zero is orthogonal to the rows.
 bool FaceNewton::BuildBasis(Face& face) {
   const int d = products_.rows().features();
   const int count = static_cast<int>(face.rows.size());
+  face.own_curvature.resize(0, 0);
   if (count >= d) return false;
   if (count == 0) {
     face.basis = Eigen::MatrixXd::Identity(d, d);
@@ -129,64 +135,20 @@ absl::Status FaceNewton::Accumulate(const std::function<absl::Status()>& check,
                                     const Eigen::VectorXd& predictions) {
   const int64_t unknowns = faces_.back().offset + faces_.back().basis.cols();
   loss_.Gradient(predictions.data(), slopes_.data());
-  loss_.Curvature(predictions.data(), curvature_.data());
+  curvature_.Set(predictions.data());
   gradient_.resize(unknowns);
-  Eigen::VectorXd full(products_.rows().stride());
-  for (Face& face : faces_) {
-    if (check) TY_RETURN_IF_ERROR(check());
-    products_.Adjoint(face.block.pattern, slopes_.data(), full.data());
-    full = face.block.sign * full + (lambda_ / face.norm) * face.vector;
-    face.gradient = full.head(products_.rows().features());
+  if (check) TY_RETURN_IF_ERROR(check());
+  const Eigen::MatrixXd adjoint = face_products_.Adjoint(faces_, slopes_);
+  for (size_t f = 0; f < faces_.size(); ++f) {
+    Face& face = faces_[f];
+    face.gradient = adjoint.col(static_cast<int64_t>(f)) +
+                    (lambda_ / face.norm) * face.vector.head(adjoint.rows());
     gradient_.segment(face.offset, face.basis.cols()) = face.basis.transpose() * face.gradient;
   }
 
-  const int64_t rows = products_.rows().rows();
-  const int64_t stripes = (rows + kRowsOfStripe - 1) / kRowsOfStripe;
-  const int64_t groups = std::min(stripes, kMaxGroups);
-  std::vector<Eigen::MatrixXd> sums(static_cast<size_t>(groups),
-                                    Eigen::MatrixXd::Zero(unknowns, unknowns));
-  absl::Status status;
-  products_.pool().Run(groups, [&](int64_t group, int thread) {
-    for (int64_t stripe = group; stripe < stripes; stripe += groups) {
-      if (thread == 0 && check && status.ok()) status = check();
-      if (thread == 0 && !status.ok()) return;
-      AccumulateRows(stripe * kRowsOfStripe, std::min((stripe + 1) * kRowsOfStripe, rows),
-                     sums[static_cast<size_t>(group)]);
-    }
-  });
-  TY_RETURN_IF_ERROR(status);
-  hessian_ = sums[0];
-  for (size_t group = 1; group < sums.size(); ++group) hessian_ += sums[group];
-  AddPenalty();
-  return absl::OkStatus();
-}
-
-// hessian += M^T diag(curvature) M for some rows of M = [sign D X basis], lower triangle.
-void FaceNewton::AccumulateRows(int64_t begin, int64_t end, Eigen::MatrixXd& hessian) const {
-  const ConeRows& rows = products_.rows();
-  Eigen::MatrixXd m(end - begin, hessian.rows());
-  const Eigen::Map<const RowMajor, Eigen::Aligned64, Eigen::OuterStride<>> x(
-      rows.row(begin), end - begin, rows.features(), Eigen::OuterStride<>(rows.stride()));
-  const Eigen::ArrayXd roots = curvature_.segment(begin, end - begin).array().sqrt();
-  for (const Face& face : faces_) {
-    auto part = m.middleCols(face.offset, face.basis.cols());
-    part.noalias() = x * face.basis;
-    const uint64_t* bits = products_.patterns().pattern(face.block.pattern);
-    for (int64_t j = begin; j < end; ++j) {
-      part.row(j - begin) *= IsActive(bits, j) ? face.block.sign * roots[j - begin] : 0.0;
-    }
-  }
-  hessian.selfadjointView<Eigen::Lower>().rankUpdate(m.transpose());
-}
-
-void FaceNewton::AddPenalty() {
-  for (const Face& face : faces_) {
-    const int64_t size = face.basis.cols();
-    const Eigen::VectorXd unit =
-        face.basis.transpose() * face.vector.head(products_.rows().features()) / face.norm;
-    hessian_.block(face.offset, face.offset, size, size) +=
-        (lambda_ / face.norm) * (Eigen::MatrixXd::Identity(size, size) - unit * unit.transpose());
-  }
+  equations_ = unknowns <= options_.max_dense_unknowns ? dense_.get() : iterative_.get();
+  solved_ridge_ = -1;
+  return equations_->Set(check, curvature_, faces_);
 }
 
 // Moves by the least damped step that gets lower with every block going as far as its cone allows;
@@ -196,78 +158,48 @@ absl::StatusOr<bool> FaceNewton::Advance(const std::function<absl::Status()>& ch
                                          Eigen::VectorXd& predictions) {
   for (double ridge = ridge_; ridge < kMostRidge; ridge = std::max(30 * ridge, kFirstRidge)) {
     if (check) TY_RETURN_IF_ERROR(check());
-    if (!Solve(ridge)) continue;
-    FindLongestSteps();
+    TY_ASSIGN_OR_RETURN(const bool solved, Solve(check, ridge));
+    if (!solved) continue;
+    face_products_.FindLongestSteps(kIndependent, faces_);
     if (!MoveEachFar(predictions)) continue;
     ridge_ = ridge > kFirstRidge ? ridge / 30 : kLeastRidge;
     return true;
   }
   ridge_ = kLeastRidge;
-  if (!Solve(ridge_)) return false;
-  FindLongestSteps();
+  TY_ASSIGN_OR_RETURN(const bool solved, Solve(check, ridge_));
+  if (!solved) return false;
+  face_products_.FindLongestSteps(kIndependent, faces_);
   return MoveAllEqually(predictions);
 }
 
 // Newton's step with at least that share of the diagonal added to it; false where it is no descent.
-bool FaceNewton::Solve(double least) {
-  // Relative to each unknown: those of short blocks are far stiffer than the others.
-  double longest = 0;
-  for (const Face& face : faces_) longest = std::max(longest, face.norm);
-  const Eigen::ArrayXd diagonal = hessian_.diagonal().array() + lambda_ / longest;
-  step_.resize(0);
-  for (double ridge = least; ridge < kMostRidge; ridge *= 100) {
-    Eigen::MatrixXd matrix = hessian_;
-    matrix.diagonal().array() += ridge * diagonal;
-    const Eigen::LLT<Eigen::MatrixXd> factors(matrix);
-    if (factors.info() != Eigen::Success) continue;
-    step_ = -factors.solve(gradient_);
-    if (step_.allFinite() && step_.dot(gradient_) < 0) break;
-    step_.resize(0);
-  }
+absl::StatusOr<bool> FaceNewton::Solve(const std::function<absl::Status()>& check, double ridge) {
+  if (solved_ridge_ == ridge) return true;
+  solved_ridge_ = -1;
+  TY_ASSIGN_OR_RETURN(step_, equations_->Solve(check, gradient_, ridge));
   if (step_.size() != gradient_.size()) return false;
   const int d = products_.rows().features();
   for (Face& face : faces_) {
     face.direction.setZero(products_.rows().stride());
     face.direction.head(d) = face.basis * step_.segment(face.offset, face.basis.cols());
   }
+  solved_ridge_ = ridge;
   return true;
-}
-
-// How far each block may go before it leaves its cone, and at which row.
-void FaceNewton::FindLongestSteps() {
-  const ConeRows& rows = products_.rows();
-  Eigen::VectorXd rates(rows.rows());
-  for (Face& face : faces_) {
-    rows.Multiply(face.vector.data(), one_.data());
-    rows.Multiply(face.direction.data(), rates.data());
-    const uint64_t* bits = products_.patterns().pattern(face.block.pattern);
-    const double least = -kIndependent * face.direction.norm();
-    face.longest = 1;
-    face.blocking = -1;
-    for (int32_t j = 0; j < static_cast<int32_t>(rows.rows()); ++j) {
-      const double scale = (IsActive(bits, j) ? 1 : -1) * rows.inverse_norms()[j];
-      const double rate = scale * rates[j];
-      if (rate >= least) continue;
-      const double slack = std::max(scale * one_[j], 0.0);
-      if (slack >= -rate * face.longest) continue;
-      if (std::find(face.rows.begin(), face.rows.end(), j) != face.rows.end()) continue;
-      face.longest = slack / -rate;
-      face.blocking = j;
-    }
-  }
 }
 
 // Each block goes along its step as far as its cone allows, or to zero where it would pass it, if
 // that is lower.
 bool FaceNewton::MoveEachFar(Eigen::VectorXd& predictions) {
-  std::vector<Eigen::VectorXd> moves(faces_.size());
+  const int d = products_.rows().features();
+  Eigen::MatrixXd moves(d, static_cast<int64_t>(faces_.size()));
   double slope = 0;
   for (size_t f = 0; f < faces_.size(); ++f) {
     const Face& face = faces_[f];
-    moves[f] = face.longest * face.direction;
-    const double along = moves[f].dot(face.vector) / face.norm;
-    if (along <= -face.norm) moves[f] = -face.vector;
-    slope += face.gradient.dot(moves[f].head(face.gradient.size()));
+    auto move = moves.col(static_cast<int64_t>(f));
+    move = face.longest * face.direction.head(d);
+    const double along = move.dot(face.vector.head(d)) / face.norm;
+    if (along <= -face.norm) move = -face.vector.head(d);
+    slope += face.gradient.dot(move);
   }
   Eigen::VectorXd shifted;
   if (!(slope < 0) || !(Change(moves, slope, predictions, shifted) <= kArmijo * slope)) {
@@ -284,11 +216,14 @@ bool FaceNewton::MoveAllEqually(Eigen::VectorXd& predictions) {
   double share = 1;
   for (const Face& face : faces_) share = std::min(share, face.longest);
   const double slope = gradient_.dot(step_);
-  std::vector<Eigen::VectorXd> moves(faces_.size());
+  const int d = products_.rows().features();
+  Eigen::MatrixXd moves(d, static_cast<int64_t>(faces_.size()));
   Eigen::VectorXd shifted;
   bool lower = share == 0;
   for (int trial = 0; share > 0 && !lower && trial < kMaxHalvings; ++trial) {
-    for (size_t f = 0; f < faces_.size(); ++f) moves[f] = share * faces_[f].direction;
+    for (size_t f = 0; f < faces_.size(); ++f) {
+      moves.col(static_cast<int64_t>(f)) = share * faces_[f].direction.head(d);
+    }
     lower = Change(moves, share * slope, predictions, shifted) <= kArmijo * share * slope;
     if (!lower) share *= 0.5;
   }
@@ -303,9 +238,9 @@ bool FaceNewton::MoveAllEqually(Eigen::VectorXd& predictions) {
   return true;
 }
 
-void FaceNewton::Apply(const std::vector<Eigen::VectorXd>& moves) {
+void FaceNewton::Apply(const Eigen::MatrixXd& moves) {
   for (size_t f = 0; f < faces_.size(); ++f) {
-    faces_[f].vector += moves[f];
+    faces_[f].vector.head(moves.rows()) += moves.col(static_cast<int64_t>(f));
     faces_[f].norm = faces_[f].vector.norm();
     if (faces_[f].norm == 0) Vanish(faces_[f]);
   }
@@ -320,8 +255,9 @@ bool FaceNewton::DropVanished(Eigen::VectorXd& predictions) {
   bool dropped = false;
   for (Face& face : faces_) {
     if (face.norm > kVanished * longest || face.vector.isZero(0)) continue;
-    products_.Forward(face.block.pattern, face.vector.data(), one_.data());
-    predictions -= face.block.sign * one_;
+    Eigen::VectorXd one(loss_.rows());
+    products_.Forward(face.block.pattern, face.vector.data(), one.data());
+    predictions.segment(face.block.output * loss_.rows(), loss_.rows()) -= face.block.sign * one;
     face.vector.setZero();
     Vanish(face);
     dropped = true;
@@ -339,18 +275,19 @@ void FaceNewton::Vanish(Face& face) {
 
 // Change of the objective, summed so that it is exact to its own size, for moves along which the
 // objective begins with `slope`.
-double FaceNewton::Change(const std::vector<Eigen::VectorXd>& moves, double slope,
+double FaceNewton::Change(const Eigen::MatrixXd& moves, double slope,
                           const Eigen::VectorXd& predictions, Eigen::VectorXd& shifted) {
   shifted = predictions;
+  face_products_.AddForward(faces_, moves, shifted);
   double excess = 0;
   for (size_t f = 0; f < faces_.size(); ++f) {
     const Face& face = faces_[f];
-    products_.Forward(face.block.pattern, moves[f].data(), one_.data());
-    shifted += face.block.sign * one_;
+    const auto move = moves.col(static_cast<int64_t>(f));
+    const auto vector = face.vector.head(moves.rows());
     // ||v + m|| - ||v|| - m.v/||v||
-    const double along = moves[f].dot(face.vector) / face.norm;
-    const double next = (face.vector + moves[f]).norm();
-    const double across = std::max(moves[f].squaredNorm() - along * along, 0.0);
+    const double along = move.dot(vector) / face.norm;
+    const double next = (vector + move).norm();
+    const double across = std::max(move.squaredNorm() - along * along, 0.0);
     excess +=
         along > -0.5 * face.norm ? across / (next + face.norm + along) : next - face.norm - along;
   }

@@ -29,7 +29,8 @@ class LagrangianPart final : public PartSolver {
         first_options_(options),
         options_(options),
         relative_gap_(relative_gap),
-        certifier_(problem.products, problem.rows, problem.patterns, problem.pool) {}
+        certifier_(problem.products, problem.rows, problem.patterns, loss_.outputs(),
+                   problem.pool) {}
 
   absl::StatusOr<std::optional<double>> LargestLambda(
       const std::function<absl::Status()>& check) override {
@@ -74,10 +75,10 @@ class LagrangianPart final : public PartSolver {
   }
 
   void Collect(int first_output, std::vector<FitBlock>& blocks) const override {
-    const ConeWeights current =
-        point_.blocks.empty()
-            ? BlocksOf(state_, problem_.patterns.patterns(), problem_.rows.stride())
-            : point_;
+    const ConeWeights current = point_.blocks.empty()
+                                    ? BlocksOf(state_, loss_.outputs(),
+                                               problem_.patterns.patterns(), problem_.rows.stride())
+                                    : point_;
     CollectBlocks(current, problem_.rows.features(), first_output, blocks);
   }
 
@@ -148,7 +149,8 @@ class LagrangianPart final : public PartSolver {
 
   // The point, made feasible where that is cheap, with its objective, violation and bound.
   absl::Status Certify(const std::function<absl::Status()>& check) {
-    point_ = BlocksOf(state_, problem_.patterns.patterns(), problem_.rows.stride());
+    point_ =
+        BlocksOf(state_, loss_.outputs(), problem_.patterns.patterns(), problem_.rows.stride());
     ConeWeights repaired = point_;
     ConeObjective value = ObjectiveOf(problem_, loss_, options_.lambda, point_);
     if (ShiftIntoCones(problem_.rows, problem_.patterns, problem_.gates, false, repaired).ok()) {
@@ -158,10 +160,10 @@ class LagrangianPart final : public PartSolver {
         value = feasible;
       }
     }
-    std::vector<double> predictions(static_cast<size_t>(loss_.rows()));
+    std::vector<double> predictions(static_cast<size_t>(loss_.size()));
     std::vector<double> slopes(predictions.size());
     BlockProducts(problem_.rows, problem_.patterns, problem_.pool)
-        .Predict(point_, predictions.data());
+        .Predict(point_, loss_.outputs(), predictions.data());
     loss_.Gradient(predictions.data(), slopes.data());
     TY_ASSIGN_OR_RETURN(const ReluCertifier::Norms norms,
                         certifier_.Evaluate(slopes.data(), options_.lambda, 1, check));

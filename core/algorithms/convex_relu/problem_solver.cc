@@ -148,6 +148,7 @@ class ReluProblemSolver final : public ProblemSolver {
       LagrangianOptions options;
       options.delta = solver.initial_penalty() / static_cast<double>(problem.data().rows());
       options.tolerance = solver.subgradient_tolerance();
+      options.release_rules = solver.release_rules();
       options.max_iterations = solver.max_iterations();
       options.rfista = RulesOf(solver);
       return MakeLagrangianPart(cones, loss, options, gap);

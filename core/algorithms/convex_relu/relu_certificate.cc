@@ -15,25 +15,28 @@ constexpr size_t kBlocksOfRound = 32;
 }  // namespace
 
 ReluCertifier::ReluCertifier(PatternOperator<double>& products, const ConeRows& rows,
-                             const PatternBits& patterns, ThreadPool& pool)
+                             const PatternBits& patterns, int outputs, ThreadPool& pool)
     : products_(products),
       rows_(rows),
       patterns_(patterns),
+      outputs_(outputs),
       pool_(pool),
       projectors_(static_cast<size_t>(pool.threads()), ConeProjector(rows)),
       vectors_(projectors_.size(), Eigen::VectorXd::Zero(rows.stride())),
-      gradient_(static_cast<size_t>(products.patterns() * products.stride())),
-      gradient_norms_(static_cast<size_t>(products.patterns())),
+      gradient_(static_cast<size_t>(outputs * products.patterns() * products.stride())),
+      gradient_norms_(static_cast<size_t>(outputs * products.patterns())),
       active_(2 * gradient_norms_.size()) {}
 
 // Both blocks of all patterns whose gradient is longer than that, the longest first.
 std::vector<ReluCertifier::Task> ReluCertifier::TasksAbove(double norm) const {
   std::vector<Task> tasks;
-  for (int64_t i = 0; i < products_.patterns(); ++i) {
-    const double own = gradient_norms_[static_cast<size_t>(i)];
-    if (own <= norm) continue;
-    tasks.push_back({{i, 1}, own});
-    tasks.push_back({{i, -1}, own});
+  for (int output = 0; output < outputs_; ++output) {
+    for (int64_t i = 0; i < products_.patterns(); ++i) {
+      const double own = gradient_norms_[static_cast<size_t>(VectorOf({i, 1, output}))];
+      if (own <= norm) continue;
+      tasks.push_back({{i, 1, output}, own});
+      tasks.push_back({{i, -1, output}, own});
+    }
   }
   std::stable_sort(tasks.begin(), tasks.end(),
                    [](const Task& a, const Task& b) { return a.norm > b.norm; });
@@ -57,17 +60,16 @@ absl::Status ReluCertifier::Project(std::span<Task> tasks, double enough,
     Eigen::VectorXd& vector = vectors_[static_cast<size_t>(thread)];
     vector = -task.block.sign *
              Eigen::Map<const Eigen::VectorXd>(
-                 gradient_.data() + task.block.pattern * rows_.stride(), rows_.stride());
+                 gradient_.data() + VectorOf(task.block) * rows_.stride(), rows_.stride());
     task.norm = projectors_[static_cast<size_t>(thread)].Project(
-        patterns_.pattern(task.block.pattern), vector.data(),
-        active_[static_cast<size_t>(2 * task.block.pattern + (task.block.sign > 0 ? 0 : 1))],
-        vector.data(), enough);
+        patterns_.pattern(task.block.pattern), vector.data(), active(task.block), vector.data(),
+        enough);
   });
   return status;
 }
 
 void ReluCertifier::TakeGradient(const double* slopes) {
-  products_.Adjoint(1, slopes, gradient_.data());
+  products_.Adjoint(outputs_, slopes, gradient_.data());
   for (size_t i = 0; i < gradient_norms_.size(); ++i) {
     const double* block = gradient_.data() + static_cast<int64_t>(i) * rows_.stride();
     gradient_norms_[i] = Eigen::Map<const Eigen::VectorXd>(block, rows_.stride()).norm();
@@ -123,7 +125,7 @@ double ConeDualBound(const RowLoss& loss, double lambda, const double* predictio
 
 absl::StatusOr<double> LargestReluLambda(ReluCertifier& certifier, const RowLoss& loss,
                                          const std::function<absl::Status()>& check) {
-  const std::vector<double> zero(static_cast<size_t>(loss.rows()), 0.0);
+  const std::vector<double> zero(static_cast<size_t>(loss.size()), 0.0);
   std::vector<double> slopes(zero.size());
   loss.Gradient(zero.data(), slopes.data());
   return certifier.LargestNorm(slopes.data(), check);

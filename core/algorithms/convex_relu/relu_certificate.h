@@ -21,14 +21,15 @@ struct ConeViolator {
   double norm = 0;
 };
 
-// The dual norms ||Proj_K(-sign X^T D_i theta)|| of all blocks (patterns with both signs): s theta,
-// s >= 0, is feasible for the dual of C-ReLU where s times all of them are at most lambda. By
-// Moreau's decomposition they are min over gamma >= 0 of ||sign X^T D_i theta - A_i^T gamma||.
+// The dual norms ||Proj_K(-sign X^T D_i theta^o)|| of all blocks (of all outputs, patterns with
+// both signs): s theta, s >= 0, is feasible for the dual of C-ReLU where s times all of them are at
+// most lambda. By Moreau's decomposition they are min over gamma >= 0 of ||sign X^T D_i theta^o -
+// A_i^T gamma||.
 class ReluCertifier {
  public:
   // Arguments but the last must outlive it; `products` are of the rows and all the patterns.
   ReluCertifier(PatternOperator<double>& products, const ConeRows& rows,
-                const PatternBits& patterns, ThreadPool& pool);
+                const PatternBits& patterns, int outputs, ThreadPool& pool);
 
   struct Norms {
     // An upper bound of all norms: the greatest of them where it is above lambda.
@@ -37,7 +38,7 @@ class ReluCertifier {
     int64_t projections = 0;
   };
 
-  // Norms at theta = `slopes` (one for each row) against lambda, with the `most` >= 1 greatest
+  // Norms at theta = `slopes`, [output][row], against lambda, with the `most` >= 1 greatest
   // violators. Only blocks with ||X^T D_i theta|| > lambda that may be among them are projected,
   // and not to the end where a bound from fewer rows is enough. Errors are those of `check`, which
   // may be empty.
@@ -49,8 +50,11 @@ class ReluCertifier {
                                      const std::function<absl::Status()>& check);
 
   // Where the projections begin: those of the last calls. Part of a solver's state, as it changes
-  // the last bits of results. [pattern][v, w].
+  // the last bits of results.
   std::vector<ActiveRows>& active() { return active_; }
+  ActiveRows& active(const ConeBlock& block) {
+    return active_[static_cast<size_t>(2 * VectorOf(block) + (block.sign > 0 ? 0 : 1))];
+  }
 
  private:
   struct Task {
@@ -58,6 +62,10 @@ class ReluCertifier {
     double norm;  // of the gradient, then of the projection or a bound of it
   };
 
+  // Of the gradient.
+  int64_t VectorOf(const ConeBlock& block) const {
+    return block.output * products_.patterns() + block.pattern;
+  }
   void TakeGradient(const double* slopes);
   std::vector<Task> TasksAbove(double norm) const;
   absl::Status Project(std::span<Task> tasks, double enough,
@@ -66,19 +74,20 @@ class ReluCertifier {
   PatternOperator<double>& products_;
   const ConeRows& rows_;
   const PatternBits& patterns_;
+  const int outputs_;
   ThreadPool& pool_;
   std::vector<ConeProjector> projectors_;  // by thread
   std::vector<Eigen::VectorXd> vectors_;   // by thread
-  std::vector<double> gradient_;
+  std::vector<double> gradient_;           // [output][pattern][stride]
   std::vector<double> gradient_norms_;
-  std::vector<ActiveRows> active_;
+  std::vector<ActiveRows> active_;  // [output][pattern][v, w]
 };
 
 // Lower bound of C-ReLU from predictions z whose slopes phi'(z) have that greatest dual norm.
 double ConeDualBound(const RowLoss& loss, double lambda, const double* predictions,
                      double largest_norm);
 
-// The least lambda at which all vectors of C-ReLU are zero, for one output.
+// The least lambda at which all vectors of C-ReLU are zero.
 absl::StatusOr<double> LargestReluLambda(ReluCertifier& certifier, const RowLoss& loss,
                                          const std::function<absl::Status()>& check);
 

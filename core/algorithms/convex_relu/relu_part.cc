@@ -20,7 +20,8 @@ class ReluPart final : public PartSolver {
 
   absl::StatusOr<std::optional<double>> LargestLambda(
       const std::function<absl::Status()>& check) override {
-    ReluCertifier certifier(problem_.products, problem_.rows, problem_.patterns, problem_.pool);
+    ReluCertifier certifier(problem_.products, problem_.rows, problem_.patterns, loss_.outputs(),
+                            problem_.pool);
     TY_ASSIGN_OR_RETURN(const double largest, LargestReluLambda(certifier, loss_, check));
     return largest;
   }

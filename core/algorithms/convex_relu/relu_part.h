@@ -26,14 +26,14 @@ struct ConeProblem {
   const PaddedMatrix<double>& gates;
 };
 
-// C-ReLU for one output on working sets, by ReluOptions, whose lambda and time do not count. Its
+// C-ReLU on working sets, by ReluOptions, whose lambda and time do not count. Its
 // progress has as the squared subgradient that of the proximal gradient map, ||u - prox(u -
 // f'(u))|| over the blocks in use, which the shortest subgradient becomes where there are no
 // constraints.
 std::unique_ptr<PartSolver> MakeReluPart(const ConeProblem& problem, RowLoss loss,
                                          const ReluOptions& options);
 
-// C-ReLU for one output by an augmented Lagrangian over all patterns. Its point is made feasible by
+// C-ReLU by an augmented Lagrangian over all patterns. Its point is made feasible by
 // multiples of the gates where that costs little, and certified like the others. With
 // `relative_gap` > 0 the tolerances of `options` are lowered tenfold until that gap is reached;
 // else one solve.
@@ -41,7 +41,7 @@ std::unique_ptr<PartSolver> MakeLagrangianPart(const ConeProblem& problem, RowLo
                                                const LagrangianOptions& options,
                                                double relative_gap);
 
-// The gated network of one output by `options`, its weights taken apart into cones. The bound is
+// The gated network by `options`, its weights taken apart into cones. The bound is
 // the gated network's, which holds for ReLU networks, too.
 std::unique_ptr<PartSolver> MakeDecompositionPart(const ConeProblem& problem, RowLoss loss,
                                                   const GatedOptions& options,

@@ -8,7 +8,6 @@
 
 #include "core/algorithms/convex_relu/block_descent.h"
 #include "core/algorithms/convex_relu/certificate.h"
-#include "core/algorithms/convex_relu/face_newton.h"
 #include "core/algorithms/convex_relu/relu_certificate.h"
 #include "core/base/status.h"
 #include "core/base/stopwatch.h"
@@ -33,12 +32,12 @@ class ReluRun {
         state_(state),
         hooks_(hooks),
         blocks_(rows, patterns, pool),
-        certifier_(products, rows, patterns, pool),
+        certifier_(products, rows, patterns, loss.outputs(), pool),
         descent_(blocks_, loss, options.lambda),
-        newton_(blocks_, loss, options.lambda, FaceNewtonOptions()),
+        newton_(blocks_, loss, options.lambda, options.newton),
         projector_(rows),
-        predictions_(rows.rows()),
-        slopes_(rows.rows()),
+        predictions_(loss.size()),
+        slopes_(loss.size()),
         vector_(rows.stride()) {
     state_.point.stride = rows.stride();
     if (state_.certificate_active.size() == certifier_.active().size()) {
@@ -73,7 +72,7 @@ class ReluRun {
 
   void Evaluate() {
     ReluProgress& progress = state_.progress;
-    blocks_.Predict(state_.point, predictions_.data());
+    blocks_.Predict(state_.point, loss_.outputs(), predictions_.data());
     progress.smooth = loss_.Value(predictions_.data());
     progress.objective = progress.smooth + options_.lambda * state_.point.SumOfNorms();
     progress.active_blocks = state_.point.ActiveBlocks();
@@ -163,14 +162,12 @@ class ReluRun {
     double largest = 0;
     for (const ConeBlock& block : state_.point.blocks) {
       TY_RETURN_IF_ERROR(Check());
-      blocks_.Adjoint(block.pattern, slopes_.data(), vector_.data());
+      blocks_.Adjoint(block.pattern, slopes_.data() + block.output * loss_.rows(), vector_.data());
       double norm = vector_.norm();
       if (norm > options_.lambda) {
         vector_ *= -block.sign;
-        norm = projector_.Project(
-            blocks_.patterns().pattern(block.pattern), vector_.data(),
-            certifier_.active()[static_cast<size_t>(2 * block.pattern + (block.sign > 0 ? 0 : 1))],
-            vector_.data(), options_.lambda);
+        norm = projector_.Project(blocks_.patterns().pattern(block.pattern), vector_.data(),
+                                  certifier_.active(block), vector_.data(), options_.lambda);
       }
       largest = std::max(largest, norm);
     }
@@ -212,10 +209,6 @@ absl::StatusOr<SolveEnd> SolveRelu(PatternOperator<double>& products, const Cone
                                    const PatternBits& patterns, ThreadPool& pool,
                                    const RowLoss& loss, const ReluOptions& options,
                                    ReluState& state, const ReluHooks& hooks) {
-  if (loss.outputs() != 1 || loss.kind() == LossKind::kSoftmax) {
-    return absl::InvalidArgumentError(
-        "cone-constrained networks are solved output by output: squared or logistic loss");
-  }
   if (!(options.lambda > 0)) return absl::InvalidArgumentError("lambda must be positive");
   return ReluRun(products, rows, patterns, pool, loss, options, state, hooks).Go();
 }

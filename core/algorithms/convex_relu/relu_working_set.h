@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/algorithms/convex_relu/cone_blocks.h"
+#include "core/algorithms/convex_relu/face_newton.h"
 #include "core/algorithms/convex_relu/gated_solver.h"
 #include "core/algorithms/convex_relu/pattern_operator.h"
 #include "core/algorithms/convex_relu/row_loss.h"
@@ -24,6 +25,7 @@ struct ReluOptions {
   int64_t max_iterations = 100000;
   // Time that the solve may take in this process, in s; 0: no limit.
   double time_seconds = 0;
+  FaceNewtonOptions newton;
 };
 
 // How a solve stands.
@@ -63,12 +65,13 @@ struct ReluHooks {
   std::function<absl::Status()> checkpoint;
 };
 
-// Minimises phi(sum_i D_i X (v_i - w_i)) + lambda sum_i (||v_i|| + ||w_i||), v_i and w_i in K_i,
-// for one output from `state`, in which the solution and its certificate are left. Blocks given to
-// start from must be in their cones. Alternates between a certificate over all patterns, whose most
-// violated dual constraints join the working set, and rounds of block proximal steps and Newton's
-// method on faces on the working set. `products` are of the rows and all the patterns. Errors are
-// those of the hooks; INVALID_ARGUMENT for more than one output, softmax, or lambda <= 0.
+// Minimises phi(z) + lambda sum (||v^o_i|| + ||w^o_i||), z^o = sum_i D_i X (v^o_i - w^o_i), v^o_i
+// and w^o_i in K_i, over the outputs o of `loss` from `state`, in which the solution and its
+// certificate are left. Outputs that a loss does not couple are solved faster one by one. Blocks
+// given to start from must be in their cones. Alternates between a certificate over all patterns,
+// whose most violated dual constraints join the working set, and rounds of block proximal steps and
+// Newton's method on faces on the working set. `products` are of the rows and all the patterns.
+// Errors are those of the hooks; INVALID_ARGUMENT for lambda <= 0.
 absl::StatusOr<SolveEnd> SolveRelu(PatternOperator<double>& products, const ConeRows& rows,
                                    const PatternBits& patterns, ThreadPool& pool,
                                    const RowLoss& loss, const ReluOptions& options,

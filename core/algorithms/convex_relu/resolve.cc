@@ -49,8 +49,9 @@ void FillSolver(const Spec& spec, Solver& solver) {
                                                                  : Solver::METHOD_R_FISTA);
   }
   if (solver.stop_rule() == Solver::STOP_RULE_UNSPECIFIED) {
-    solver.set_stop_rule(spec.penalty() == Spec::PENALTY_NONE ? Solver::STOP_RULE_SUBGRADIENT
-                                                              : Solver::STOP_RULE_GAP);
+    solver.set_stop_rule(spec.penalty() == Spec::PENALTY_NONE || solver.release_rules()
+                             ? Solver::STOP_RULE_SUBGRADIENT
+                             : Solver::STOP_RULE_GAP);
   }
   if (!solver.has_relative_gap()) {
     solver.set_relative_gap(spec.precision() == Spec::PRECISION_SINGLE ? 1e-4 : 1e-6);
@@ -100,9 +101,6 @@ class OptionsChecker {
     if (spec_.penalty() != Spec::PENALTY_GROUP_L1) {
       Add("penalty", absl::StrCat("is ", Spec::Penalty_Name(spec_.penalty()),
                                   "; with MODEL_RELU it must be PENALTY_GROUP_L1"));
-    }
-    if (spec_.loss() == Spec::LOSS_SOFTMAX) {
-      Add("loss", "is LOSS_SOFTMAX, which MODEL_GATED_RELU alone has; use LOSS_LOGISTIC");
     }
   }
 
@@ -217,6 +215,14 @@ class OptionsChecker {
       Add("solver.stop_rule",
           "is STOP_RULE_SUBGRADIENT; METHOD_WORKING_SETS stops by STOP_RULE_GAP");
     }
+    if (solver.release_rules() && solver.method() != Solver::METHOD_AUGMENTED_LAGRANGIAN) {
+      Add("solver.release_rules",
+          absl::StrCat("is true, which METHOD_AUGMENTED_LAGRANGIAN alone has, not ",
+                       Solver::Method_Name(solver.method())));
+    } else if (solver.release_rules() && solver.stop_rule() == Solver::STOP_RULE_GAP) {
+      Add("solver.stop_rule",
+          "is STOP_RULE_GAP; with solver.release_rules it must be STOP_RULE_SUBGRADIENT");
+    }
     if (solver.decomposition() != Solver::DECOMPOSITION_UNSPECIFIED &&
         solver.method() != Solver::METHOD_CONE_DECOMPOSITION) {
       Add("solver.decomposition",
@@ -285,6 +291,16 @@ class OptionsChecker {
   Violations& violations_;
 };
 
+// What ReLU networks have beside the working set: the gradient of all patterns, and Newton's
+// equations on faces within the limits of FaceNewtonOptions. Their unknowns rarely pass twice the
+// predictions.
+double ConeNumbers(double rows, double features, double outputs, double patterns) {
+  const double unknowns = std::min(2 * patterns * features, 2 * rows) * outputs;
+  const double matrix = std::min(unknowns, 1500.0);
+  return outputs * patterns * features + 10 * matrix * matrix +
+         2 * std::min(unknowns * features, 1.7e7);
+}
+
 // Vectors of all weights that a solver keeps, and of all constraints.
 double SolverNumbers(const Spec& spec, double rows, double features, double outputs,
                      double patterns) {
@@ -294,11 +310,14 @@ double SolverNumbers(const Spec& spec, double rows, double features, double outp
     case Solver::METHOD_LEAST_SQUARES:
       return 8 * separate * patterns * features;
     case Solver::METHOD_AUGMENTED_LAGRANGIAN:
-      return 16 * patterns * features + 14 * rows * patterns;
+      return separate * (16 * patterns * features + 14 * rows * patterns);
     default:
-      // Working sets rarely pass a few hundred patterns.
-      return 8 * separate * std::min(patterns, 1000.0) * features + 4 * separate * patterns;
+      break;
   }
+  const double cones =
+      spec.model() == Spec::MODEL_RELU ? ConeNumbers(rows, features, separate, patterns) : 0;
+  // Working sets rarely pass a few hundred patterns.
+  return 8 * separate * std::min(patterns, 1000.0) * features + 4 * separate * patterns + cones;
 }
 
 }  // namespace
@@ -368,7 +387,8 @@ int64_t EstimateConvexReluMemory(const Spec& spec, const v1::TableSchema& schema
   const double features = static_cast<double>(EncodedColumns(schema, columns) + 1);
   const double outputs = OutputCount(schema, columns, spec.task() == Spec::TASK_CLASSIFICATION);
   const double patterns = resolved.gates().count();
-  const bool single = resolved.precision() == Spec::PRECISION_SINGLE;
+  const bool single = resolved.precision() == Spec::PRECISION_SINGLE &&
+                      resolved.model() != Spec::MODEL_RELU;  // which is solved in double
   const double bytes =
       rows * features * (single ? 12.0 : 8.0) + 8 * patterns * features + rows * patterns / 4 +
       40 * rows * outputs +

@@ -47,6 +47,9 @@ class RowLoss {
   // Whether the loss is quadratic, so that its gradient is affine in the predictions.
   bool quadratic() const { return kind() == LossKind::kSquared; }
 
+  // What a row's own loss is multiplied with: its weight / N.
+  double RowScale(int64_t row) const { return scale_ * weight(row); }
+
   // phi(z).
   template <typename Real>
   double Value(const Real* predictions) const;

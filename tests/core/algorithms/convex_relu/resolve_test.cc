@@ -125,8 +125,15 @@ TEST(ConvexReluResolveTest, ChoosesByWhatIsGiven) {
 
 TEST(ConvexReluResolveTest, LossesAndPenaltiesFitTheModel) {
   ExpectViolation([](Spec& s) { s.set_loss(Spec::LOSS_LOGISTIC); }, "loss", "LOSS_SQUARED");
-  ExpectViolation([](Spec& s) { s.set_loss(Spec::LOSS_SOFTMAX); }, "loss", "MODEL_GATED_RELU",
-                  true);
+  for (const Spec::Model model : {Spec::MODEL_RELU, Spec::MODEL_GATED_RELU}) {
+    Resolved softmax(
+        [&](Spec& s) {
+          s.set_model(model);
+          s.set_loss(Spec::LOSS_SOFTMAX);
+        },
+        true);
+    EXPECT_TRUE(softmax.violations.empty()) << softmax.violations.ToStatus();
+  }
   ExpectViolation(
       [](Spec& s) {
         s.set_penalty(Spec::PENALTY_L1);
@@ -290,6 +297,29 @@ TEST(ConvexReluResolveTest, ComparisonsNameEachOptimizerOnce) {
         }
       },
       "comparison.optimizers[1]", "given twice");
+}
+
+TEST(ConvexReluResolveTest, TheReleasesRulesAreThoseOfTheLagrangian) {
+  Resolved release([](Spec& s) {
+    s.mutable_solver()->set_method(Solver::METHOD_AUGMENTED_LAGRANGIAN);
+    s.mutable_solver()->set_release_rules(true);
+  });
+  EXPECT_TRUE(release.violations.empty()) << release.violations.ToStatus();
+  EXPECT_EQ(release.own().solver().stop_rule(), Solver::STOP_RULE_SUBGRADIENT);
+  ExpectViolation(
+      [](Spec& s) {
+        s.set_model(Spec::MODEL_GATED_RELU);
+        s.mutable_solver()->set_method(Solver::METHOD_R_FISTA);
+        s.mutable_solver()->set_release_rules(true);
+      },
+      "solver.release_rules", "METHOD_R_FISTA");
+  ExpectViolation(
+      [](Spec& s) {
+        s.mutable_solver()->set_method(Solver::METHOD_AUGMENTED_LAGRANGIAN);
+        s.mutable_solver()->set_release_rules(true);
+        s.mutable_solver()->set_stop_rule(Solver::STOP_RULE_GAP);
+      },
+      "solver.stop_rule", "STOP_RULE_SUBGRADIENT");
 }
 
 TEST(ConvexReluResolveTest, MemoryGrowsWithPatternsAndRows) {

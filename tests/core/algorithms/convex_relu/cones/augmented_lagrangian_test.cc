@@ -133,7 +133,8 @@ TEST(AugmentedLagrangianTest, IsZeroFromTheLargestLambdaOn) {
   LagrangianState state;
   EXPECT_EQ(SolveLagrangian(setup, options, state), SolveEnd::kSubgradient);
   EXPECT_EQ(state.progress.active_blocks, 0);
-  EXPECT_TRUE(BlocksOf(state, setup.products.patterns(), setup.products.stride()).blocks.empty());
+  EXPECT_TRUE(
+      BlocksOf(state, 1, setup.products.patterns(), setup.products.stride()).blocks.empty());
 }
 
 TEST(AugmentedLagrangianTest, GoesOnBitForBitOnAnyNumberOfThreads) {

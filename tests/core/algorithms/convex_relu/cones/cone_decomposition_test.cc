@@ -2,6 +2,7 @@
 // certificate, all of them against what they promise.
 #include "core/algorithms/convex_relu/cone_decomposition.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -188,6 +189,105 @@ TEST(ConeDecompositionTest, KeepsTablesPredictionsAndIsShortest) {
   }
 }
 
+// Rows of which some are orthogonal to the gate (1, 0, ..., 0), as those of sparse gates are.
+ConeTestProblem ProblemWithTouchedRows(int rows, int d, int touched, uint64_t seed) {
+  Eigen::MatrixXd x = ToEigen(RandomProblem(rows, d, 1, seed).data);
+  x.topLeftCorner(touched, 1).setZero();
+  ConeTestProblem problem;
+  problem.data = ToPadded(x);
+  problem.targets = Eigen::VectorXd::Zero(rows);
+  problem.gates = ToPadded(Eigen::MatrixXd::Identity(1, d));
+  problem.patterns = PatternBits(1, rows);
+  for (int j = 0; j < rows; ++j) {
+    if (x(j, 0) > 0) problem.patterns.Activate(0, j);
+  }
+  return problem;
+}
+
+TEST(ConePairTest, IsTheShortestPairOfAGateThatTouchesRows) {
+  int compared = 0;
+  for (uint64_t seed = 0; seed < 40; ++seed) {
+    ReluSetup setup(ProblemWithTouchedRows(3, 2, 1, seed));
+    const uint64_t* pattern = setup.problem.patterns.pattern(0);
+    const GatedSolution vectors = RandomVectors(setup, seed + 50);
+    const Eigen::Vector2d u(vectors.weights[0], vectors.weights[1]);
+    Eigen::MatrixXd a = ToEigen(setup.problem.data);
+    for (int j = 0; j < a.rows(); ++j) {
+      if (!IsActive(pattern, j)) a.row(j) *= -1;
+    }
+    const double reference = ShortestPairInThePlane(a, u);
+    if (reference > 100) continue;  // beyond the grid
+    ++compared;
+    ConePairSolver solver(setup.rows);
+    const ConePair pair = solver.Solve(pattern, Eigen::Vector2d(1, 0), u, 1e-9, {}).value();
+    EXPECT_NEAR(pair.norm, reference, 1e-5 * reference) << seed;
+    EXPECT_LE(pair.bound, reference * (1 + 1e-9));
+  }
+  EXPECT_GT(compared, 20);
+}
+
+TEST(ConeDecompositionTest, FindsAnotherVectorWhereGatesTouchRows) {
+  for (uint64_t seed = 0; seed < 10; ++seed) {
+    ReluSetup setup(ProblemWithTouchedRows(60, 6, 4, seed));
+    const GatedSolution vectors = RandomVectors(setup, seed);
+    double shortest = 0;
+    for (const auto method : {DecompositionMethod::kExact, DecompositionMethod::kGateShift}) {
+      DecompositionOptions options;
+      options.method = method;
+      const Decomposition found = Decompose(setup, vectors, options);
+      ExpectDifferences(setup, vectors, found.point);
+      ExpectFeasible(setup, found.point, 1e-12);
+      EXPECT_LE(found.largest_gap, 1e-6);
+      if (method == DecompositionMethod::kExact) shortest = found.norm_ratio;
+      EXPECT_GE(found.norm_ratio, shortest * (1 - 1e-6));
+    }
+  }
+}
+
+TEST(ConeDecompositionTest, WorksInWhatAFlatConeSpansAndSaysWhereThereIsNoPair) {
+  // Two opposite rows that the gate touches: the cone lies in the plane orthogonal to them.
+  ConeTestProblem problem = ProblemWithTouchedRows(30, 4, 2, 5);
+  for (int k = 0; k < 4; ++k) problem.data.row(1)[k] = -problem.data.row(0)[k];
+  ReluSetup setup(std::move(problem));
+  GatedSolution vectors = RandomVectors(setup, 9);
+  const auto refused = DecomposeIntoCones(setup.rows, setup.problem.patterns, setup.problem.gates,
+                                          setup.pool, vectors.patterns, vectors.weights, {}, {});
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(refused.status().message()), testing::HasSubstr("3 of 4 dimensions"));
+  Eigen::Map<Eigen::VectorXd> u(vectors.weights.data(), 4);
+  const Eigen::VectorXd row = Eigen::Map<const Eigen::VectorXd>(setup.rows.row(0), 4).normalized();
+  u -= row.dot(u) * row;
+  const Decomposition found = Decompose(setup, vectors, {});
+  ExpectDifferences(setup, vectors, found.point);
+  ExpectFeasible(setup, found.point, 1e-12);
+  EXPECT_LE(found.largest_gap, 1e-6);
+}
+
+TEST(ConeDecompositionTest, TakesTheVectorsOfSeveralOutputs) {
+  ReluSetup setup(RandomProblem(40, 4, 6, 2));
+  const GatedSolution first = RandomVectors(setup, 1);
+  const GatedSolution second = RandomVectors(setup, 2);
+  std::vector<double> weights = first.weights;
+  weights.insert(weights.end(), second.weights.begin(), second.weights.end());
+  const Decomposition both =
+      DecomposeIntoCones(setup.rows, setup.problem.patterns, setup.problem.gates, setup.pool,
+                         first.patterns, weights, {}, {})
+          .value();
+  for (const int output : {0, 1}) {
+    const Decomposition own = Decompose(setup, output == 0 ? first : second, {});
+    size_t at = 0;
+    for (size_t b = 0; b < both.point.blocks.size(); ++b) {
+      if (both.point.blocks[b].output != output) continue;
+      ASSERT_LT(at, own.point.blocks.size());
+      EXPECT_EQ(both.point.blocks[b].pattern, own.point.blocks[at].pattern);
+      EXPECT_EQ(both.point.blocks[b].sign, own.point.blocks[at].sign);
+      EXPECT_EQ(both.point.Norm(b), own.point.Norm(at));
+      ++at;
+    }
+    EXPECT_EQ(at, own.point.blocks.size());
+  }
+}
+
 TEST(ConeDecompositionTest, NeedsNoSecondVectorInTheConeOrItsNegative) {
   ReluSetup setup(RandomProblem(30, 4, 5, 2));
   GatedSolution solution;
@@ -258,11 +358,11 @@ TEST(ShiftIntoConesTest, RepairsEachBlockOrKeepsPredictions) {
     BlockProducts products(setup.rows, setup.problem.patterns, setup.pool);
     Eigen::VectorXd before(setup.rows.rows());
     Eigen::VectorXd after(setup.rows.rows());
-    products.Predict(point, before.data());
+    products.Predict(point, 1, before.data());
     EXPECT_GT(ShiftIntoCones(setup.rows, setup.problem.patterns, setup.problem.gates, keep, point)
                   .value(),
               0);
-    products.Predict(point, after.data());
+    products.Predict(point, 1, after.data());
     ExpectFeasible(setup, point, 1e-13);
     if (keep) {
       EXPECT_LE((before - after).norm(), 1e-13 * point.SumOfNorms() * after.norm());

@@ -43,7 +43,7 @@ TEST(ReluCertificateTest, FindsAllViolatorsAndTheirNorms) {
     const ReluSetup given(TableProblem("diabetes_progression", false, 80, 4));
     ReluSetup setup(TableProblem("diabetes_progression", false, 80, 4), LossKind::kSquared,
                     threads);
-    ReluCertifier certifier(setup.products, setup.rows, setup.problem.patterns, setup.pool);
+    ReluCertifier certifier(setup.products, setup.rows, setup.problem.patterns, 1, setup.pool);
     for (uint64_t seed = 0; seed < 3; ++seed) {  // later ones begin with the earlier active rows
       const std::vector<double> slopes = RandomSlopes(setup.rows.rows(), seed / 2 + 500);
       std::vector<double> norms;
@@ -82,7 +82,7 @@ TEST(ReluCertificateTest, BoundsTheOptimumFromAnyPredictions) {
     const RowLoss loss(setup.targets);
     const double lambda = 0.2 * setup.LargestLambda();
     const double optimum = BarrierReference(setup.problem, lambda).Solve();
-    ReluCertifier certifier(setup.products, setup.rows, setup.problem.patterns, setup.pool);
+    ReluCertifier certifier(setup.products, setup.rows, setup.problem.patterns, 1, setup.pool);
     for (uint64_t trial = 0; trial < 20; ++trial) {
       std::vector<double> predictions = RandomSlopes(12, 1000 + trial);
       for (size_t j = 0; j < predictions.size(); ++j) {

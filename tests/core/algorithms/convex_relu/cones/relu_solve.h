@@ -23,7 +23,8 @@ struct ReluSetup {
   }
 
   double LargestLambda() {
-    ReluCertifier certifier(products, rows, problem.patterns, pool);
+    ReluCertifier certifier(products, rows, problem.patterns,
+                            targets.loss == LossKind::kSoftmax ? targets.outputs : 1, pool);
     return LargestReluLambda(certifier, RowLoss(targets), {}).value();
   }
 
