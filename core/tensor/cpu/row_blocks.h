@@ -35,7 +35,7 @@ struct NormGradientRow {
 
 // Sums are taken in lanes of T, in an order that depends on the length alone; who sums more than
 // kSumLength numbers adds the sums of parts in double.
-inline constexpr int64_t kSumLength = 4096;
+inline constexpr int64_t kSumLength = 1024;
 
 template <typename T>
 struct RowBlocks {
