@@ -4,37 +4,16 @@
 #include <utility>
 
 #include "core/tensor/cpu/element_blocks.h"
+#include "core/tensor/cpu/lanes_access.h"
 #include "core/tensor/cpu/lanes_functions.h"
 
 namespace trainyard::TRAINYARD_LANES {
 
 using Args = Block<Scalar>;
 
-// Reads and writes a block's lanes at element j; the last ones in part.
-struct Whole {
-  static Lanes Load(const Scalar* from) { return Lanes::Load(from); }
-  void Store(Lanes value, Scalar* to) const { value.Store(to); }
-};
-struct Streaming {
-  static Lanes Load(const Scalar* from) { return Lanes::Load(from); }
-  void Store(Lanes value, Scalar* to) const { value.Stream(to); }
-};
-struct Part {
-  int64_t count;
-  Lanes Load(const Scalar* from) const { return Lanes::LoadFirst(from, count); }
-  void Store(Lanes value, Scalar* to) const { value.StoreFirst(to, count); }
-};
-
-// Calls body(access, j) for all elements, `kCount` at a time.
 template <typename Body>
 inline void ForLanes(const Args& block, Body body) {
-  int64_t j = 0;
-  if (block.stream) {
-    for (; j + Lanes::kCount <= block.count; j += Lanes::kCount) body(Streaming{}, j);
-  } else {
-    for (; j + Lanes::kCount <= block.count; j += Lanes::kCount) body(Whole{}, j);
-  }
-  if (j < block.count) body(Part{block.count - j}, j);
+  block.stream ? ForStreamedLanes(block.count, body) : ForLanes(block.count, body);
 }
 
 // out (+)= function(in[0], …, in[inputs - 1]).

@@ -21,6 +21,7 @@ struct Lanes {
   static Lanes Of(double x) { return {x}; }
   static Lanes Load(const double* from) { return {*from}; }
   static Lanes LoadFirst(const double*, int64_t) { return {0}; }
+  static Lanes LoadFirst(const double*, int64_t, Lanes rest) { return rest; }
   void Store(double* to) const { *to = v; }
   void StoreFirst(double*, int64_t) const {}
   void Stream(double* to) const { *to = v; }
@@ -41,6 +42,10 @@ inline Lanes Minimum(Lanes a, Lanes b) { return {a.v < b.v ? a.v : b.v}; }
 inline Lanes Sqrt(Lanes a) { return {std::sqrt(a.v)}; }
 inline Lanes Abs(Lanes a) { return {std::abs(a.v)}; }
 inline Lanes Negate(Lanes a) { return {-a.v}; }
+inline double SumOf(Lanes a) { return a.v; }
+inline double MaximumOf(Lanes a) { return a.v; }
+inline double MinimumOf(Lanes a) { return a.v; }
+inline bool All(Mask a) { return a.m; }
 
 inline Lanes Exp(Lanes x) { return {std::exp(x.v)}; }
 inline Lanes Log(Lanes x) { return {std::log(x.v)}; }

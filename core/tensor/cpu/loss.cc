@@ -1,10 +1,10 @@
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "core/tensor/cpu/cpu_device.h"
 #include "core/tensor/cpu/cpu_kernels.h"
 #include "core/tensor/cpu/parallel_ranges.h"
+#include "core/tensor/cpu/row_blocks.h"
 #include "core/tensor/kernels/loss_kernels.h"
 
 namespace trainyard {
@@ -15,67 +15,63 @@ T* RowOf(const Tensor& tensor, int64_t i) {
   return tensor.data<T>() + i * tensor.stride(0);
 }
 
+// y = exp(x - shift) (y may be null); the sum of all.
 template <typename T>
-void Write(T& to, T value, bool accumulate) {
-  to = accumulate ? to + value : value;
-}
-
-// max(x) and log(sum(exp(x))).
-template <typename T>
-double LogSumExp(const T* x, int64_t d, T& maximum) {
-  maximum = *std::max_element(x, x + d);
-  double sum = 0;
-  for (int64_t j = 0; j < d; ++j) sum += std::exp(x[j] - maximum);
-  return std::log(sum) + maximum;
+double ExpSum(const T* x, int64_t d, T shift, T* y) {
+  const RowBlocks<T>& blocks = RowBlocksOf<T>();
+  return SumOfParts(d, [&](int64_t j, int64_t count) {
+    return blocks.exp_sum(x + j, count, shift, y == nullptr ? nullptr : y + j);
+  });
 }
 
 template <typename T>
 void SoftmaxRow(const T* x, int64_t d, T* y) {
-  const T maximum = *std::max_element(x, x + d);
-  double sum = 0;
-  for (int64_t j = 0; j < d; ++j) sum += (y[j] = std::exp(x[j] - maximum));
-  const T factor = static_cast<T>(1 / sum);
-  for (int64_t j = 0; j < d; ++j) y[j] *= factor;
+  const RowBlocks<T>& blocks = RowBlocksOf<T>();
+  const double sum = ExpSum(x, d, blocks.maximum(x, d), y);
+  blocks.scale(y, d, static_cast<T>(1 / sum), T(0), y);
 }
 
 template <typename T>
 void SoftmaxBackwardRow(const T* y, const T* dy, int64_t d, T* dx, bool accumulate) {
-  double dot = 0;
-  for (int64_t j = 0; j < d; ++j) dot += static_cast<double>(dy[j]) * y[j];
-  const T mean = static_cast<T>(dot);
-  for (int64_t j = 0; j < d; ++j) Write(dx[j], y[j] * (dy[j] - mean), accumulate);
+  const RowBlocks<T>& blocks = RowBlocksOf<T>();
+  const double mean =
+      SumOfParts(d, [&](int64_t j, int64_t count) { return blocks.dot(y + j, dy + j, count); });
+  blocks.softmax_gradient(y, dy, d, static_cast<T>(mean), dx, accumulate);
 }
 
 template <typename T>
 void LogSoftmaxRow(const T* x, int64_t d, T* y) {
-  T maximum;
-  const T shift = static_cast<T>(LogSumExp(x, d, maximum));
-  for (int64_t j = 0; j < d; ++j) y[j] = x[j] - shift;
+  const RowBlocks<T>& blocks = RowBlocksOf<T>();
+  const T maximum = blocks.maximum(x, d);
+  const double sum = ExpSum<T>(x, d, maximum, nullptr);
+  blocks.scale(x, d, T(1), -static_cast<T>(std::log(sum) + maximum), y);
 }
 
 template <typename T>
 void LogSoftmaxBackwardRow(const T* y, const T* dy, int64_t d, T* dx, bool accumulate) {
-  double sum = 0;
-  for (int64_t j = 0; j < d; ++j) sum += dy[j];
-  const T factor = static_cast<T>(sum);
-  for (int64_t j = 0; j < d; ++j) Write(dx[j], dy[j] - std::exp(y[j]) * factor, accumulate);
+  const RowBlocks<T>& blocks = RowBlocksOf<T>();
+  const double sum =
+      SumOfParts(d, [&](int64_t j, int64_t count) { return blocks.sum(dy + j, count); });
+  blocks.log_softmax_gradient(y, dy, d, static_cast<T>(sum), dx, accumulate);
 }
 
 template <typename T>
 T CrossEntropyRow(T* logits, int64_t d, int32_t target, T weight, double gradient_scale) {
+  const bool gradient = gradient_scale != 0;
   if (target < 0) {
-    if (gradient_scale != 0) std::fill_n(logits, d, T(0));
+    if (gradient) std::fill_n(logits, d, T(0));
     return 0;
   }
-  T maximum;
-  const double logsumexp = LogSumExp(logits, d, maximum);
-  const T loss = static_cast<T>(weight * (logsumexp - logits[target]));
-  if (gradient_scale == 0) return loss;
-  const T factor = static_cast<T>(gradient_scale * weight);
-  const T shift = static_cast<T>(logsumexp);
-  for (int64_t j = 0; j < d; ++j) logits[j] = factor * std::exp(logits[j] - shift);
-  logits[target] -= factor;
-  return loss;
+  const RowBlocks<T>& blocks = RowBlocksOf<T>();
+  const T maximum = blocks.maximum(logits, d);
+  const double of_target = static_cast<double>(logits[target]) - maximum;
+  const double sum = ExpSum(logits, d, maximum, gradient ? logits : nullptr);
+  if (gradient) {
+    const double factor = gradient_scale * weight;
+    blocks.scale(logits, d, static_cast<T>(factor / sum), T(0), logits);
+    logits[target] -= static_cast<T>(factor);
+  }
+  return static_cast<T>(weight * (std::log(sum) - of_target));
 }
 
 class CpuLossKernels : public LossKernels {

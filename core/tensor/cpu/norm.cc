@@ -4,98 +4,136 @@
 #include "core/tensor/cpu/cpu_device.h"
 #include "core/tensor/cpu/cpu_kernels.h"
 #include "core/tensor/cpu/parallel_ranges.h"
+#include "core/tensor/cpu/row_blocks.h"
 #include "core/tensor/kernels/norm_kernels.h"
 
 namespace trainyard {
 namespace {
 
-constexpr int64_t kGrainElements = 16384;
+constexpr int64_t kGrainElements = 8192;
 
 template <typename T>
 T* DataOrNull(const Tensor& tensor) {
   return tensor.defined() ? tensor.data<T>() : nullptr;
 }
 
+int64_t RowsOfGrain(int64_t d) { return kGrainElements / std::max<int64_t>(d, 1) + 1; }
+
 template <typename T>
-struct Rows {
+NormRow<T> RowOf(NormKind kind, const Tensor& x, const Tensor& gain, const Tensor& bias) {
+  NormRow<T> row;
+  row.count = x.size(1);
+  row.x = x.data<T>();
+  row.gain = gain.data<T>();
+  row.one_gain = kind == NormKind::kScale;
+  row.bias = DataOrNull<T>(bias);
+  return row;
+}
+
+template <typename T>
+void Forward(CpuDevice& device, NormKind kind, const NormRow<T>& first, int64_t n, double epsilon,
+             T* y, T* mean, T* rstd) {
+  const RowBlocks<T>& blocks = RowBlocksOf<T>();
+  const int64_t d = first.count;
+  const auto of_rows = [&](int64_t begin, int64_t end) {
+    NormRow<T> row = first;
+    for (int64_t i = begin; i < end; ++i) {
+      row.x = first.x + i * d;
+      double center = 0;
+      if (kind == NormKind::kLayer) {
+        center =
+            SumOfParts(d, [&](int64_t j, int64_t count) { return blocks.sum(row.x + j, count); }) /
+            static_cast<double>(d);
+      }
+      row.center = static_cast<T>(center);
+      const double squares = SumOfParts(d, [&](int64_t j, int64_t count) {
+        return blocks.squares(row.x + j, count, row.center);
+      });
+      row.factor = static_cast<T>(1 / std::sqrt(squares / static_cast<double>(d) + epsilon));
+      blocks.normalize(row, y + i * d);
+      if (mean != nullptr) mean[i] = row.center;
+      if (rstd != nullptr) rstd[i] = row.factor;
+    }
+  };
+  ParallelRanges(device.threads(), n, RowsOfGrain(d), of_rows, 1);
+}
+
+template <typename T>
+struct BackwardCall {
   NormKind kind;
+  NormRow<T> row;
   int64_t n;
-  int64_t d;
-  const T* x;
-  const T* gain;
-  const T* bias;
-  T gain_at(int64_t j) const { return kind == NormKind::kScale ? gain[0] : gain[j]; }
+  const T* mean;
+  const T* rstd;
+  const T* dy;
+  T* dx;
+  bool accumulate;
+  T* dgain;
+  T* dbias;
 };
 
+// Rows [begin, end); gradients of the parameters are added to dgain and dbias, of row.count numbers
+// each (null: not wanted). Returns the gradient of a single gain.
 template <typename T>
-void NormalizeRows(const Rows<T>& rows, double epsilon, T* y, T* mean, T* rstd, int64_t begin,
-                   int64_t end) {
-  const double d = static_cast<double>(rows.d);
+double BackwardRows(const BackwardCall<T>& call, int64_t begin, int64_t end, T* dgain, T* dbias) {
+  const RowBlocks<T>& blocks = RowBlocksOf<T>();
+  const double d = static_cast<double>(call.row.count);
+  const double one_gain = call.row.one_gain ? call.row.gain[0] : 1;
+  NormRow<T> row = call.row;
+  NormGradientRow<T> gradient;
+  gradient.dgain = dgain;
+  gradient.dbias = dbias;
+  gradient.accumulate = call.accumulate;
+  double products = 0;
   for (int64_t i = begin; i < end; ++i) {
-    const T* const x = rows.x + i * rows.d;
-    double sum = 0;
-    if (rows.kind == NormKind::kLayer) {
-      for (int64_t j = 0; j < rows.d; ++j) sum += x[j];
-    }
-    const double center = sum / d;
-    double squares = 0;
-    for (int64_t j = 0; j < rows.d; ++j) {
-      squares += (x[j] - center) * (x[j] - center);
-    }
-    const double inverse = 1 / std::sqrt(squares / d + epsilon);
-    for (int64_t j = 0; j < rows.d; ++j) {
-      y[i * rows.d + j] = static_cast<T>((x[j] - center) * inverse) * rows.gain_at(j) +
-                          (rows.bias != nullptr ? rows.bias[j] : T(0));
-    }
-    if (mean != nullptr) mean[i] = static_cast<T>(center);
-    if (rstd != nullptr) rstd[i] = static_cast<T>(inverse);
+    row.x = call.row.x + i * row.count;
+    row.center = call.kind == NormKind::kLayer ? call.mean[i] : T(0);
+    row.factor = call.rstd[i];
+    gradient.dy = call.dy + i * row.count;
+    blocks.norm_sums(row, gradient);
+    products += gradient.product;
+    if (call.dx == nullptr) continue;
+    gradient.mean_sum =
+        call.kind == NormKind::kLayer ? static_cast<T>(gradient.sum * one_gain / d) : T(0);
+    gradient.mean_product = static_cast<T>(gradient.product * one_gain / d);
+    gradient.dx = call.dx + i * row.count;
+    blocks.norm_gradient(row, gradient);
   }
+  return products;
 }
 
+// Parameters get the sums of chunks of rows, in order: the bits do not depend on the number of
+// threads.
 template <typename T>
-void DifferentiateRows(const Rows<T>& rows, const T* mean, const T* rstd, const T* dy, T* dx,
-                       bool accumulate, int64_t begin, int64_t end) {
-  const double d = static_cast<double>(rows.d);
-  for (int64_t i = begin; i < end; ++i) {
-    const T* const x = rows.x + i * rows.d;
-    const T* const gradient = dy + i * rows.d;
-    const double center = rows.kind == NormKind::kLayer ? mean[i] : 0;
-    const double inverse = rstd[i];
-    double sum = 0;
-    double product = 0;
-    for (int64_t j = 0; j < rows.d; ++j) {
-      const double g = static_cast<double>(gradient[j]) * rows.gain_at(j);
-      sum += g;
-      product += g * (x[j] - center) * inverse;
-    }
-    if (rows.kind != NormKind::kLayer) sum = 0;
-    for (int64_t j = 0; j < rows.d; ++j) {
-      const double g = static_cast<double>(gradient[j]) * rows.gain_at(j);
-      const double value = inverse * (g - sum / d - (x[j] - center) * inverse * product / d);
-      T& to = dx[i * rows.d + j];
-      to = static_cast<T>(accumulate ? to + value : value);
-    }
+void Backward(CpuDevice& device, const BackwardCall<T>& call) {
+  const int64_t d = call.row.count;
+  if (call.dgain == nullptr && call.dbias == nullptr) {
+    ParallelRanges(
+        device.threads(), call.n, RowsOfGrain(d),
+        [&](int64_t begin, int64_t end) { BackwardRows<T>(call, begin, end, nullptr, nullptr); },
+        1);
+    return;
   }
-}
-
-template <typename T>
-void DifferentiateParameters(const Rows<T>& rows, const T* mean, const T* rstd, const T* dy,
-                             T* dgain, T* dbias, int64_t begin, int64_t end) {
-  double whole = 0;
-  for (int64_t j = begin; j < end; ++j) {
-    double gain = 0;
-    double bias = 0;
-    for (int64_t i = 0; i < rows.n; ++i) {
-      const double center = rows.kind == NormKind::kLayer ? mean[i] : 0;
-      const double g = dy[i * rows.d + j];
-      gain += g * (rows.x[i * rows.d + j] - center) * rstd[i];
-      bias += g;
-    }
-    whole += gain;
-    if (dgain != nullptr && rows.kind != NormKind::kScale) dgain[j] += static_cast<T>(gain);
-    if (dbias != nullptr) dbias[j] += static_cast<T>(bias);
+  const int64_t length = std::clamp<int64_t>(call.n / 16, RowsOfGrain(d), 512);
+  const int64_t chunks = (call.n + length - 1) / length;
+  T* const gain_target = call.row.one_gain ? nullptr : call.dgain;
+  // A row of each chunk: dgain, dbias and the gradient of a single gain.
+  const Tensor sums = Tensor::Zeros(device, {chunks, 2 * d + 1}, DTypeOf<T>());
+  ParallelChunks(device.threads(), call.n, length, 2 * RowsOfGrain(d),
+                 [&](int64_t chunk, int64_t begin, int64_t end) {
+                   T* const gain = sums.data<T>() + chunk * (2 * d + 1);
+                   T* const bias = gain + d;
+                   bias[d] = static_cast<T>(
+                       BackwardRows<T>(call, begin, end, gain_target != nullptr ? gain : nullptr,
+                                       call.dbias != nullptr ? bias : nullptr));
+                 });
+  for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+    const T* const gain = sums.data<T>() + chunk * (2 * d + 1);
+    const RowBlocks<T>& blocks = RowBlocksOf<T>();
+    if (gain_target != nullptr) blocks.add_scaled(gain, d, T(1), gain_target);
+    if (call.dbias != nullptr) blocks.add_scaled(gain + d, d, T(1), call.dbias);
+    if (call.row.one_gain && call.dgain != nullptr) call.dgain[0] += gain[2 * d];
   }
-  if (dgain != nullptr && rows.kind == NormKind::kScale) dgain[0] += static_cast<T>(whole);
 }
 
 class CpuNormKernels : public NormKernels {
@@ -105,14 +143,8 @@ class CpuNormKernels : public NormKernels {
   void Normalize(NormKind kind, const Tensor& x, const Tensor& gain, const Tensor& bias,
                  double epsilon, const Tensor& y, const Tensor& mean, const Tensor& rstd) override {
     DispatchFloating(x.dtype(), "normalize", [&]<typename T>() {
-      const Rows<T> rows = RowsOf<T>(kind, x, gain, bias);
-      ParallelRanges(
-          device_.threads(), rows.n, GrainOf(rows.d),
-          [&](int64_t begin, int64_t end) {
-            NormalizeRows(rows, epsilon, y.data<T>(), DataOrNull<T>(mean), DataOrNull<T>(rstd),
-                          begin, end);
-          },
-          1);
+      Forward(device_, kind, RowOf<T>(kind, x, gain, bias), x.size(0), epsilon, y.data<T>(),
+              DataOrNull<T>(mean), DataOrNull<T>(rstd));
     });
   }
 
@@ -120,31 +152,13 @@ class CpuNormKernels : public NormKernels {
                          const Tensor& rstd, const Tensor& dy, const Tensor& dx, bool accumulate_dx,
                          const Tensor& dgain, const Tensor& dbias) override {
     DispatchFloating(x.dtype(), "normalize", [&]<typename T>() {
-      const Rows<T> rows = RowsOf<T>(kind, x, gain, Tensor());
-      const T* const means = DataOrNull<T>(mean);
-      if (dgain.defined() || dbias.defined()) {
-        DifferentiateParameters(rows, means, rstd.data<T>(), dy.data<T>(), DataOrNull<T>(dgain),
-                                DataOrNull<T>(dbias), 0, rows.d);
-      }
-      if (!dx.defined()) return;
-      ParallelRanges(
-          device_.threads(), rows.n, GrainOf(rows.d),
-          [&](int64_t begin, int64_t end) {
-            DifferentiateRows(rows, means, rstd.data<T>(), dy.data<T>(), dx.data<T>(),
-                              accumulate_dx, begin, end);
-          },
-          1);
+      Backward<T>(device_, {kind, RowOf<T>(kind, x, gain, Tensor()), x.size(0), DataOrNull<T>(mean),
+                            rstd.data<T>(), dy.data<T>(), DataOrNull<T>(dx), accumulate_dx,
+                            DataOrNull<T>(dgain), DataOrNull<T>(dbias)});
     });
   }
 
  private:
-  static int64_t GrainOf(int64_t d) { return kGrainElements / std::max<int64_t>(d, 1) + 1; }
-
-  template <typename T>
-  static Rows<T> RowsOf(NormKind kind, const Tensor& x, const Tensor& gain, const Tensor& bias) {
-    return {kind, x.size(0), x.size(1), x.data<T>(), gain.data<T>(), DataOrNull<T>(bias)};
-  }
-
   CpuDevice& device_;
 };
 

@@ -1,0 +1,11 @@
+#include "core/tensor/cpu/element_block_functions.h"
+#include "core/tensor/cpu/optimizer_block_functions.h"
+#include "core/tensor/cpu/row_block_functions.h"
+
+namespace trainyard {
+
+void SetAvx2Blocks(ElementBlocks<float>& blocks) { lanes_avx2::SetAll(blocks); }
+void SetAvx2Blocks(RowBlocks<float>& blocks) { lanes_avx2::SetAll(blocks); }
+void SetAvx2Blocks(OptimizerBlocks<float>& blocks) { lanes_avx2::SetAll(blocks); }
+
+}  // namespace trainyard
