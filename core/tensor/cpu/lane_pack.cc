@@ -56,19 +56,31 @@ void PackAlongSteps(const LaneVectors& from, const float* b, int64_t steps, int 
   }
 }
 
-void PackOne(const LaneVectors& from, const float* b, int64_t steps, int valid, float* to,
-             int64_t to_step) {
-  if (from.step == 1) return PackAlongSteps(from, b, steps, valid, to, to_step);
-  const bool contiguous = from.lane[valid - 1] == valid - 1;
+void PackLanesApart(const LaneVectors& from, const float* b, int64_t steps, int valid, float* to,
+                    int64_t to_step) {
   for (int64_t k = 0; k < steps; ++k) {
-    if (contiguous && valid == from.width) {
-      for (int i = 0; i < from.width; i += kBlock) _mm256_storeu_ps(to + i, _mm256_loadu_ps(b + i));
-    } else {
-      for (int i = 0; i < valid; ++i) to[i] = b[from.lane[i]];
-      std::fill(to + valid, to + from.width, 0.0F);
-    }
+    for (int i = 0; i < valid; ++i) to[i] = b[from.lane[i]];
+    std::fill(to + valid, to + from.width, 0.0F);
     b += from.step;
     to += to_step;
+  }
+}
+
+// Whole registers that lie as they are wanted. Steps are far apart: the next ones are asked for
+// before they are needed.
+void PackRegisters(const LaneVectors& from, const float* b, int64_t steps, int64_t vectors,
+                   float* to) {
+  constexpr int64_t kAhead = 8;
+  for (int64_t k = 0; k < steps; ++k) {
+    for (int64_t v = 0; v < vectors; ++v) {
+      const float* const at = b + v * from.vector;
+      _mm_prefetch(reinterpret_cast<const char*>(at + kAhead * from.step), _MM_HINT_T0);
+      for (int i = 0; i < from.width; i += kBlock) {
+        _mm256_storeu_ps(to + i, _mm256_loadu_ps(at + i));
+      }
+      to += from.width;
+    }
+    b += from.step;
   }
 }
 
@@ -76,100 +88,138 @@ void PackOne(const LaneVectors& from, const float* b, int64_t steps, int valid, 
 
 void PackVectors(const LaneVectors& from, int64_t first_step, int64_t steps, int64_t first_vector,
                  int64_t vectors, bool ends, float* to) {
+  const float* const b = from.b + first_step * from.step + first_vector * from.vector;
+  const int last = ends ? from.last_valid : from.valid;
+  if (from.step != 1 && last == from.width && from.lane[last - 1] == last - 1) {
+    return PackRegisters(from, b, steps, vectors, to);
+  }
   for (int64_t v = 0; v < vectors; ++v) {
-    const float* const b = from.b + first_step * from.step + (first_vector + v) * from.vector;
-    const int valid = ends && v + 1 == vectors ? from.last_valid : from.valid;
-    PackOne(from, b, steps, valid, to + v * from.width, vectors * from.width);
+    const auto pack = from.step == 1 ? PackAlongSteps : PackLanesApart;
+    pack(from, b + v * from.vector, steps, v + 1 < vectors ? from.valid : last, to + v * from.width,
+         vectors * from.width);
   }
 }
 
 namespace {
 
-// Elements of rows that lie side by side.
+// Of the next steps, which are far apart.
+constexpr int64_t kStepsAhead = 8;
+
+// Step by step through all tiles, for rows that are closer to one another than steps are.
+template <int kWidth>
+void CopyBySteps(const LaneRows& from, int64_t rows, int64_t steps, float* to) {
+  const int64_t tile = from.height * steps * kWidth;
+  const int64_t tiles = (rows + from.height - 1) / from.height;
+  for (int64_t k = 0; k < steps; ++k) {
+    const float* a = from.a + k * from.step;
+    for (int64_t i = 0; i < tiles; ++i) {
+      float* at = to + i * tile + k * from.height * kWidth;
+      const int64_t here = std::min<int64_t>(from.height, rows - i * from.height);
+      for (int64_t r = 0; r < here; ++r) {
+        if constexpr (kWidth >= 8) {
+          _mm_prefetch(reinterpret_cast<const char*>(a + kStepsAhead * from.step), _MM_HINT_T0);
+        }
+        std::memcpy(at, a, kWidth * sizeof(float));
+        a += from.row;
+        at += kWidth;
+      }
+      std::fill_n(at, (from.height - here) * kWidth, 0.0F);
+    }
+  }
+}
+
+// The same where all elements of a step lie side by side.
 template <int kFloats>
-void PackTogether(const LaneRows& from, int64_t tiles, int64_t steps, float* to) {
+void CopyStepsTogether(const LaneRows& from, int64_t tiles, int64_t steps, float* to) {
   const int64_t tile = steps * kFloats;
   for (int64_t k = 0; k < steps; ++k) {
     const float* a = from.a + k * from.step;
     for (int64_t i = 0; i < tiles; ++i) {
+      _mm_prefetch(reinterpret_cast<const char*>(a + kStepsAhead * from.step), _MM_HINT_T0);
       std::memcpy(to + i * tile + k * kFloats, a, kFloats * sizeof(float));
       a += kFloats;
     }
   }
 }
 
-bool PackTogether(const LaneRows& from, int64_t tiles, int64_t steps, float* to) {
-  if (from.row != from.lanes || from.width != from.lanes) return false;
+bool CopyTogether(const LaneRows& from, int64_t tiles, int64_t steps, float* to) {
+  if (from.row != from.lanes) return false;
   switch (from.height * from.lanes) {
     case 6:
-      PackTogether<6>(from, tiles, steps, to);
+      CopyStepsTogether<6>(from, tiles, steps, to);
       return true;
     case 8:
-      PackTogether<8>(from, tiles, steps, to);
+      CopyStepsTogether<8>(from, tiles, steps, to);
       return true;
     case 12:
-      PackTogether<12>(from, tiles, steps, to);
+      CopyStepsTogether<12>(from, tiles, steps, to);
       return true;
     case 24:
-      PackTogether<24>(from, tiles, steps, to);
+      CopyStepsTogether<24>(from, tiles, steps, to);
       return true;
     default:
       return false;
   }
 }
 
-// Copies of a known size need no loop.
+// Row by row, for elements that are closer to one another than rows are.
 template <int kWidth>
-void CopyTile(const LaneRows& from, const float* a, int64_t rows, int64_t steps, float* to) {
-  for (int64_t k = 0; k < steps; ++k) {
-    for (int64_t r = 0; r < rows; ++r) {
-      std::memcpy(to, a + r * from.row + k * from.step, kWidth * sizeof(float));
-      to += kWidth;
+void CopyByRows(const LaneRows& from, int64_t rows, int64_t steps, float* to) {
+  for (int64_t i = 0; i < rows; i += from.height) {
+    for (int64_t k = 0; k < steps; ++k) {
+      const float* a = from.a + i * from.row + k * from.step;
+      const int64_t here = std::min<int64_t>(from.height, rows - i);
+      for (int64_t r = 0; r < here; ++r) {
+        std::memcpy(to, a, kWidth * sizeof(float));
+        a += from.row;
+        to += kWidth;
+      }
+      to = std::fill_n(to, (from.height - here) * kWidth, 0.0F);
     }
-    to = std::fill_n(to, (from.height - rows) * kWidth, 0.0F);
   }
 }
 
-void RepeatTile(const LaneRows& from, const float* a, int64_t rows, int64_t steps, float* to) {
-  for (int64_t k = 0; k < steps; ++k) {
-    for (int64_t r = 0; r < rows; ++r) {
-      const float* const element = a + r * from.row + k * from.step;
-      for (int i = 0; i < from.lanes; ++i) to[i] = element[i];
-      for (int i = from.lanes; i < from.width; ++i) to[i] = to[i - from.lanes];
-      to += from.width;
-    }
-    to = std::fill_n(to, (from.height - rows) * from.width, 0.0F);
-  }
+template <int kWidth>
+void Copy(const LaneRows& from, int64_t rows, int64_t steps, float* to) {
+  if (from.row > from.step) return CopyByRows<kWidth>(from, rows, steps, to);
+  const int64_t whole = rows / from.height;
+  if (!CopyTogether(from, whole, steps, to)) return CopyBySteps<kWidth>(from, rows, steps, to);
+  const int64_t done = whole * from.height;
+  LaneRows rest = from;
+  rest.a += done * from.row;
+  CopyBySteps<kWidth>(rest, rows - done, steps, to + done * steps * kWidth);
 }
 
-void PackTile(const LaneRows& from, const float* a, int64_t rows, int64_t steps, float* to) {
-  if (from.width != from.lanes) return RepeatTile(from, a, rows, steps, to);
-  switch (from.lanes) {
-    case 1:
-      return CopyTile<1>(from, a, rows, steps, to);
-    case 2:
-      return CopyTile<2>(from, a, rows, steps, to);
-    case 4:
-      return CopyTile<4>(from, a, rows, steps, to);
-    case 8:
-      return CopyTile<8>(from, a, rows, steps, to);
-    case 16:
-      return CopyTile<16>(from, a, rows, steps, to);
-    default:
-      return RepeatTile(from, a, rows, steps, to);
+void Repeat(const LaneRows& from, int64_t rows, int64_t steps, float* to) {
+  for (int64_t i = 0; i < rows; i += from.height) {
+    for (int64_t k = 0; k < steps; ++k) {
+      const int64_t here = std::min<int64_t>(from.height, rows - i);
+      for (int64_t r = i; r < i + here; ++r) {
+        const float* const element = from.a + r * from.row + k * from.step;
+        for (int l = 0; l < from.lanes; ++l) to[l] = element[l];
+        for (int l = from.lanes; l < from.width; ++l) to[l] = to[l - from.lanes];
+        to += from.width;
+      }
+      to = std::fill_n(to, (from.height - here) * from.width, 0.0F);
+    }
   }
 }
 
 }  // namespace
 
 void PackRows(const LaneRows& from, int64_t rows, int64_t steps, float* to) {
-  const int64_t tile = from.height * steps * from.width;
-  const int64_t whole = rows / from.height;
-  int64_t done = 0;
-  if (PackTogether(from, whole, steps, to)) done = whole * from.height;
-  for (int64_t i = done; i < rows; i += from.height) {
-    PackTile(from, from.a + i * from.row, std::min<int64_t>(from.height, rows - i), steps,
-             to + i / from.height * tile);
+  if (from.width != from.lanes) return Repeat(from, rows, steps, to);
+  switch (from.lanes) {
+    case 1:
+      return Copy<1>(from, rows, steps, to);
+    case 2:
+      return Copy<2>(from, rows, steps, to);
+    case 4:
+      return Copy<4>(from, rows, steps, to);
+    case 8:
+      return Copy<8>(from, rows, steps, to);
+    default:
+      return Copy<16>(from, rows, steps, to);
   }
 }
 

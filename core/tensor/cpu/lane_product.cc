@@ -58,10 +58,12 @@ struct LanePhase {
   int64_t first_lane = 0;  // of the product
   int64_t vectors = 0;
   int64_t c_vector = 0;  // between vectors
-  LaneVectors b;
-  int64_t group = 1;  // vectors of a tile
-  int height = 1;     // rows of a tile
-  int64_t steps = 1;  // of k at once
+  int units = 1;         // of a vector
+  int valid = 1;         // lanes that exist of a vector
+  int last_valid = 1;    // and of the last
+  int64_t group = 1;     // vectors of a tile
+  int height = 1;        // rows of a tile
+  int64_t steps = 1;     // of k at once
 };
 
 // How elements of `lanes` lanes are loaded: as they are, or repeated beforehand to fill a register.
@@ -83,18 +85,13 @@ LanePhase::LanePhase(const LaneProduct& product, const LaneFunctions& functions,
   // Where elements are far apart, or are loaded in another form than they have.
   packs = product.a_step > product.a_row || product.a_step >= 8 || a_width != lanes;
   // Of a vector: several where they lie side by side and there is room for them.
-  const int units = product.c_unit == lanes ? width / lanes : 1;
+  units = product.c_unit == lanes ? width / lanes : 1;
   c_vector = units * product.c_unit;
-  b = {product.b + first_lane * product.b_lane, product.b_step, units * product.b_unit};
-  b.width = width;
-  b.valid = units * lanes;
-  for (int i = 0; i < b.valid; ++i) {
-    b.lane[i] = i / lanes * product.b_unit + i % lanes * product.b_lane;
-  }
+  valid = units * lanes;
   const int64_t last = std::clamp<int64_t>(product.last_lanes - first_lane, 0, lanes);
   const int64_t columns = (product.units - 1) * lanes + last;
-  vectors = (columns + b.valid - 1) / b.valid;
-  b.last_valid = static_cast<int>(columns - (vectors - 1) * b.valid);
+  vectors = (columns + valid - 1) / valid;
+  last_valid = static_cast<int>(columns - (vectors - 1) * valid);
   // Equal groups rather than a narrow one at the end.
   const int64_t groups = (vectors + functions.most_vectors - 1) / functions.most_vectors;
   group = groups == 0 ? 1 : (vectors + groups - 1) / groups;
@@ -111,11 +108,26 @@ void ForEachGroup(const LanePhase& phase, int64_t begin, int64_t end, Visit visi
   }
 }
 
-void PackBlock(const LanePhase& phase, int64_t step, int64_t steps, int64_t first, int64_t vectors,
-               float* to) {
+// Where the lanes of b are, for packing.
+LaneVectors VectorsOf(const LaneProduct& product, const LanePhase& phase, int width) {
+  LaneVectors b{product.b + phase.first_lane * product.b_lane, product.b_step,
+                phase.units * product.b_unit};
+  for (int unit = 0, i = 0; unit < phase.units; ++unit) {
+    for (int lane = 0; lane < phase.lanes; ++lane, ++i) {
+      b.lane[i] = unit * product.b_unit + lane * product.b_lane;
+    }
+  }
+  b.width = width;
+  b.valid = phase.valid;
+  b.last_valid = phase.last_valid;
+  return b;
+}
+
+void PackBlock(const LanePhase& phase, const LaneVectors& b, int64_t step, int64_t steps,
+               int64_t first, int64_t vectors, float* to) {
   ForEachGroup(phase, first, first + vectors, [&](int64_t begin, int64_t count) {
-    PackVectors(phase.b, step, steps, begin, count, begin + count == phase.vectors, to);
-    to += steps * count * phase.b.width;
+    PackVectors(b, step, steps, begin, count, begin + count == phase.vectors, to);
+    to += steps * count * b.width;
   });
 }
 
@@ -138,14 +150,15 @@ class PhaseMultiplier {
   const float* Multiply(const float* packed) {
     for (int64_t step = 0; step == 0 || step < product_.k; step += phase_.steps) {
       const int64_t steps = std::min(phase_.steps, product_.k - step);
-      const int64_t width = steps * phase_.b.width;  // of a packed vector
+      const int64_t width = steps * functions_.width;  // of a packed vector
       const int64_t most =
           std::max<int64_t>(kPackedB / std::max<int64_t>(width, 1) / phase_.group, 1) *
           phase_.group;
       for (int64_t first = 0; first < phase_.vectors; first += most) {
         LaneBlock block{step, steps, first, std::min(most, phase_.vectors - first), packed};
         if (packed == nullptr) {
-          PackBlock(phase_, step, steps, first, block.vectors, scratch_);
+          PackBlock(phase_, VectorsOf(product_, phase_, functions_.width), step, steps, first,
+                    block.vectors, scratch_);
           block.b = scratch_;
         } else {
           packed += block.vectors * width;
@@ -195,10 +208,16 @@ class PhaseMultiplier {
     tile.a = packed_a != nullptr ? packed_a : ElementsOf(row, block.step);
     tile.a_row = packed_a != nullptr ? phase_.a_width : product_.a_row;
     tile.a_step = packed_a != nullptr ? phase_.height * phase_.a_width : product_.a_step;
+    if (packed_a == nullptr) {
+      // After the last row the product is often followed by one of the next columns.
+      const bool last = row + rows >= product_.m;
+      tile.next_a =
+          last ? ElementsOf(0, block.step + block.steps) : ElementsOf(row + rows, block.step);
+    }
     tile.c_row = product_.c_row;
     tile.c_vector = phase_.c_vector;
     tile.rows = static_cast<int>(rows);
-    tile.valid = phase_.b.valid;
+    tile.valid = phase_.valid;
     tile.accumulate = product_.accumulate || block.step > 0;
     const float* b = block.b;
     const int64_t end_vector = block.first + block.vectors;
@@ -207,9 +226,10 @@ class PhaseMultiplier {
       tile.b = b;
       tile.c = product_.c + row * product_.c_row + column;
       tile.bias = product_.bias != nullptr && block.step == 0 ? product_.bias + column : nullptr;
-      tile.last_valid = first + count == phase_.vectors ? phase_.b.last_valid : phase_.b.valid;
+      tile.last_valid = first + count == phase_.vectors ? phase_.last_valid : phase_.valid;
       functions_.tile[static_cast<int>(phase_.load)][phase_.group - 1][count - 1](tile);
-      b += block.steps * count * phase_.b.width;
+      tile.next_a = nullptr;
+      b += block.steps * count * functions_.width;
     });
   }
 
@@ -256,9 +276,10 @@ int64_t PackedSize(const LaneProduct& product, const LaneFunctions& functions) {
 void PackLanes(const LaneProduct& product, float* packed, const LaneFunctions& functions) {
   for (int64_t i = 0; product.units > 0 && i < PhaseCount(product, functions.width); ++i) {
     const LanePhase phase(product, functions, i);
+    const LaneVectors b = VectorsOf(product, phase, functions.width);
     for (int64_t step = 0; step < product.k; step += phase.steps) {
       const int64_t steps = std::min(phase.steps, product.k - step);
-      PackBlock(phase, step, steps, 0, phase.vectors, packed);
+      PackBlock(phase, b, step, steps, 0, phase.vectors, packed);
       packed += steps * phase.vectors * functions.width;
     }
   }

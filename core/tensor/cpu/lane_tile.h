@@ -18,7 +18,8 @@ struct LaneTile {
   const float* a = nullptr;
   int64_t a_row = 0;
   int64_t a_step = 0;
-  const float* b = nullptr;  // [k, vectors, width]
+  const float* next_a = nullptr;  // rows as wide as k that will be needed soon, or null
+  const float* b = nullptr;       // [k, vectors, width]
   float* c = nullptr;
   int64_t c_row = 0;
   int64_t c_vector = 0;         // between vectors

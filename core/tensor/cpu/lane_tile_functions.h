@@ -17,6 +17,8 @@
 
 namespace trainyard::TRAINYARD_LANE_ISA {
 
+inline constexpr int kPrefetched = 16;  // floats of a line of the cache
+
 inline __m128 LoadTwo(const float* from) {
   return _mm_loadl_pi(_mm_setzero_ps(), reinterpret_cast<const __m64*>(from));
 }
@@ -83,8 +85,10 @@ Floats LoadLanes(const float* from) {
 
 #endif
 
+// Inlined, as sums would leave their registers otherwise.
 template <int kTileRows, int kTileVectors>
-void StoreTile(const LaneTile& tile, const Floats (&sums)[kTileRows][kTileVectors]) {
+[[gnu::always_inline]] inline void StoreTile(const LaneTile& tile,
+                                             const Floats (&sums)[kTileRows][kTileVectors]) {
   const Mask all = FirstLanes(tile.valid);
   const Mask last = FirstLanes(tile.last_valid);
 #pragma GCC unroll 16
@@ -102,6 +106,23 @@ void StoreTile(const LaneTile& tile, const Floats (&sums)[kTileRows][kTileVector
   }
 }
 
+// What is stored to at the end, and the rows of the next tile, arrive while the sums are made.
+template <int kTileVectors>
+[[gnu::always_inline]] inline void Prefetch(const LaneTile& tile) {
+  for (int r = 0; r < tile.rows; ++r) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kTileVectors; ++v) {
+      _mm_prefetch(reinterpret_cast<const char*>(tile.c + r * tile.c_row + v * tile.c_vector),
+                   _MM_HINT_T0);
+    }
+  }
+  for (int64_t i = 0; tile.next_a != nullptr && i < tile.k; i += kPrefetched) {
+    for (int r = 0; r < tile.rows; ++r) {
+      _mm_prefetch(reinterpret_cast<const char*>(tile.next_a + r * tile.a_row + i), _MM_HINT_T0);
+    }
+  }
+}
+
 template <LaneLoad kLoad, int kTileRows, int kTileVectors>
 void Multiply(const LaneTile& tile) {
   Floats sums[kTileRows][kTileVectors];
@@ -110,14 +131,7 @@ void Multiply(const LaneTile& tile) {
 #pragma GCC unroll 4
     for (int v = 0; v < kTileVectors; ++v) sums[r][v] = Broadcast(0);
   }
-  // What is stored to at the end arrives while the sums are made.
-  for (int r = 0; r < tile.rows; ++r) {
-#pragma GCC unroll 4
-    for (int v = 0; v < kTileVectors; ++v) {
-      _mm_prefetch(reinterpret_cast<const char*>(tile.c + r * tile.c_row + v * tile.c_vector),
-                   _MM_HINT_T0);
-    }
-  }
+  Prefetch<kTileVectors>(tile);
   const float* a = tile.a;
   const float* b = tile.b;
   const int64_t a_row = tile.a_row;

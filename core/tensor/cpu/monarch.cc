@@ -34,7 +34,8 @@ class LaneRunner {
   void RunBoth(const LaneParts& first, const LaneParts& second, int64_t rows) {
     constexpr int64_t kMostPacked = 3 << 20;
     const int64_t packed = PackedSizeOf(first) + PackedSizeOf(second);
-    if (packed > kMostPacked || rows < 2 * kTileRows) {
+    const int64_t tile_rows = TileRows(first.front().c_row);
+    if (packed > kMostPacked || rows < 2 * tile_rows) {
       Run(first);
       Run(second);
       return;
@@ -43,9 +44,9 @@ class LaneRunner {
     LaneParts parts = first;
     parts.insert(parts.end(), second.begin(), second.end());
     const std::vector<float*> places = Pack(parts, storage.data<float>());
-    device_.threads().Run((rows + kTileRows - 1) / kTileRows, [&](int64_t tile, int thread) {
-      const int64_t begin = tile * kTileRows;
-      const int64_t end = std::min(begin + kTileRows, rows);
+    device_.threads().Run((rows + tile_rows - 1) / tile_rows, [&](int64_t tile, int thread) {
+      const int64_t begin = tile * tile_rows;
+      const int64_t end = std::min(begin + tile_rows, rows);
       for (size_t i = 0; i < parts.size(); ++i) {
         MultiplyPackedLanes(parts[i].Rows(begin, end), places[i], ScratchOf(thread));
       }
@@ -53,8 +54,12 @@ class LaneRunner {
   }
 
  private:
-  // A multiple of the heights of most tiles.
-  static constexpr int64_t kTileRows = 48;
+  // So many that what is between the stages stays in the second-level cache; a multiple of the
+  // heights of most tiles.
+  static int64_t TileRows(int64_t between) {
+    constexpr int64_t kValues = 96 * 1024;
+    return std::clamp<int64_t>(kValues / between / 24, 1, 3) * 24;
+  }
 
   static int64_t PackedSizeOf(const LaneParts& parts) {
     int64_t size = 0;
