@@ -151,7 +151,6 @@ struct OutProductsKernel {
 // What both backward kernels compute of a tile.
 template <typename T>
 struct BackwardTile {
-  static constexpr int kMicro = TileSizes<T>::kMicro;
   const AttentionKernelArguments& forward;
   const AttentionBackwardArguments& backward;
   const BlockOfHead& block;

@@ -33,7 +33,7 @@ inline constexpr int kRowWarps = kRowThreads / kWarp;
 inline constexpr int64_t kLongestWarpRow = 1024;
 inline constexpr size_t kRowSharedBytes = kRowWarps * sizeof(double);
 
-constexpr bool IsWarpRow(int64_t length) { return length <= kLongestWarpRow; }
+TRAINYARD_PORTABLE constexpr bool IsWarpRow(int64_t length) { return length <= kLongestWarpRow; }
 constexpr int64_t BlocksForRows(int64_t rows, int64_t length) {
   return IsWarpRow(length) ? CeilDivide(rows, kRowWarps) : rows;
 }
