@@ -93,13 +93,16 @@ TEST_F(ConvexReluTest, FollowShowsTheObjectiveAndTheCertificate) {
   const CommandResult followed =
       service_.Run(Train("diabetes", "first", {"gates.count=200"}, {"--follow"}));
   EXPECT_EQ(followed.exit_code, 0) << followed.err;
-  for (const char* text : {"activation patterns of 200 gates", "no network over these patterns has",
-                           "status", "optimal", "objective", "relative gap", "active neurons"}) {
+  for (const char* text :
+       {"activation patterns of 200 gates", "no network over these patterns has", "status",
+        "optimal", "objective", "round 1 of the search", "relative gap", "active neurons"}) {
     EXPECT_THAT(followed.out, HasSubstr(text));
   }
   const v1::Job job = service_.GetJob("first");
   const v1::ConvexReluReport& report = job.report().convex_relu();
   EXPECT_EQ(report.status(), v1::ConvexReluReport::STATUS_OPTIMAL);
+  EXPECT_GT(report.gate_search().rounds(), 0);
+  EXPECT_LT(report.objective(), report.gate_search().objective_before());
   EXPECT_LE(report.relative_gap(), 1e-6);
   EXPECT_NEAR(report.network_objective() / report.objective(), 1, 1e-6);
   EXPECT_LE(report.greatest_violation(), 1e-7);
@@ -115,8 +118,9 @@ TEST_F(ConvexReluTest, FollowShowsTheObjectiveAndTheCertificate) {
       last[point.name()] = point.step();
     }
   }
-  for (const char* name : {"solver/objective", "solver/relative_gap", "solver/active_groups",
-                           "train/rmse", "test/rmse"}) {
+  for (const char* name :
+       {"solver/objective", "solver/relative_gap", "solver/active_groups",
+        "search/largest_violation", "search/patterns", "train/rmse", "test/rmse"}) {
     EXPECT_TRUE(last.contains(name)) << name;
   }
 }

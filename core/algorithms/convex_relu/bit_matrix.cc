@@ -63,6 +63,17 @@ int64_t BitMatrix::ActiveRows(int64_t pattern) const {
   return count;
 }
 
+std::vector<uint64_t> BitMatrix::Columns() const {
+  std::vector<uint64_t> columns(static_cast<size_t>(row_blocks() * patterns_));
+  for (int64_t block = 0; block < row_blocks(); ++block) {
+    const uint64_t* codes = PatternCodes(block);
+    for (int64_t i = 0; i < patterns_; ++i) {
+      columns[static_cast<size_t>(i * row_blocks() + block)] = codes[i];
+    }
+  }
+  return columns;
+}
+
 BitMatrix BitMatrix::Select(std::span<const int64_t> patterns, ThreadPool& pool) const {
   BitMatrix selected(rows_, static_cast<int64_t>(patterns.size()));
   ForEachRowBlock(row_blocks(), selected.patterns_, pool, [&](int64_t row_block, int) {

@@ -44,6 +44,8 @@ class BitMatrix {
     return pattern_codes_.data() + row_block * patterns_;
   }
 
+  // All columns, as the constructor takes them.
+  std::vector<uint64_t> Columns() const;
   // Some of the patterns, in the order given.
   BitMatrix Select(std::span<const int64_t> patterns, ThreadPool& pool) const;
   // The row codes alone of some of the patterns: [pattern block][row].

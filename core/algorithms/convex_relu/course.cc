@@ -9,7 +9,7 @@
 namespace trainyard::convex_relu {
 namespace {
 
-constexpr uint32_t kVersion = 2;
+constexpr uint32_t kVersion = 3;
 
 }  // namespace
 
@@ -65,6 +65,7 @@ std::string EncodeCourse(const Course& course, uint64_t fingerprint) {
   for (const std::vector<double>& errors : course.fold_errors) writer.PutList(errors);
   writer.Put(static_cast<uint64_t>(course.fits.size()));
   for (const FitResult& fit : course.fits) PutFit(fit, writer);
+  PutRounds(course.search, writer);
   writer.PutText(course.solver);
   writer.Put(course.iterations);
   writer.Put(course.seconds);
@@ -88,6 +89,7 @@ std::optional<Course> DecodeCourse(std::string_view bytes, uint64_t fingerprint)
   for (uint64_t left = reader.Take<uint64_t>(); left > 0 && reader.ok(); --left) {
     course.fits.push_back(TakeFit(reader));
   }
+  course.search = TakeRounds(reader);
   course.solver = std::string(reader.TakeText());
   course.iterations = reader.Take<int64_t>();
   course.seconds = reader.Take<double>();

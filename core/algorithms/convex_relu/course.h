@@ -8,12 +8,14 @@
 #include <vector>
 
 #include "core/algorithms/convex_relu/fit.h"
+#include "core/algorithms/convex_relu/gate_rounds.h"
 #include "trainyard/v1/convex_relu.pb.h"
 
 namespace trainyard::convex_relu {
 
 // A job solves every lambda on the training rows without each fold (the legs 0 to folds - 1), then
-// on all of them (the last leg), always in descending order and each from the one before.
+// on all of them (the last leg), always in descending order and each from the one before. Then
+// patterns may be added to those of the lambda chosen (the leg folds + 1, `search`).
 struct Course {
   std::vector<double> lambdas;  // descending
   std::optional<double> largest_lambda;
@@ -22,9 +24,10 @@ struct Course {
   // [fold][lambda]: mean squared error or share of wrong classes of the rows left out, weighted.
   std::vector<std::vector<double>> fold_errors;
   std::vector<FitResult> fits;  // of the last leg
-  std::string solver;           // state of the fit under way, Fit::Save
-  int64_t iterations = 0;       // of all legs, fits that are done
-  double seconds = 0;           // likewise
+  GateRounds search;
+  std::string solver;      // state of the fit under way, Fit::Save
+  int64_t iterations = 0;  // of all legs, fits that are done
+  double seconds = 0;      // likewise
 };
 
 // Numbers of a sequence of penalties: from `largest` to `smallest_ratio` of it, evenly in the

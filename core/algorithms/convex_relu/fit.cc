@@ -52,6 +52,29 @@ std::optional<double> FitResult::relative_gap() const {
   return RelativeGap(objective, *bound);
 }
 
+void PutBlocks(const std::vector<FitBlock>& blocks, ByteWriter& writer) {
+  writer.Put(static_cast<uint64_t>(blocks.size()));
+  for (const FitBlock& block : blocks) {
+    writer.Put(static_cast<int32_t>(block.output));
+    writer.Put(block.pattern);
+    writer.Put(static_cast<int32_t>(block.sign));
+    writer.PutList(block.weights);
+  }
+}
+
+std::vector<FitBlock> TakeBlocks(ByteReader& reader) {
+  std::vector<FitBlock> blocks;
+  for (uint64_t left = reader.Take<uint64_t>(); left > 0 && reader.ok(); --left) {
+    FitBlock block;
+    block.output = reader.Take<int32_t>();
+    block.pattern = reader.Take<int64_t>();
+    block.sign = reader.Take<int32_t>();
+    block.weights = reader.TakeList<double>();
+    blocks.push_back(std::move(block));
+  }
+  return blocks;
+}
+
 void PutFit(const FitResult& fit, ByteWriter& writer) {
   writer.Put(fit.lambda);
   writer.Put(static_cast<int32_t>(fit.end));
@@ -67,13 +90,7 @@ void PutFit(const FitResult& fit, ByteWriter& writer) {
   PutOptional(fit.gated_objective, writer);
   PutOptional(fit.norm_ratio, writer);
   writer.Put(fit.seconds);
-  writer.Put(static_cast<uint64_t>(fit.blocks.size()));
-  for (const FitBlock& block : fit.blocks) {
-    writer.Put(static_cast<int32_t>(block.output));
-    writer.Put(block.pattern);
-    writer.Put(static_cast<int32_t>(block.sign));
-    writer.PutList(block.weights);
-  }
+  PutBlocks(fit.blocks, writer);
 }
 
 FitResult TakeFit(ByteReader& reader) {
@@ -92,15 +109,7 @@ FitResult TakeFit(ByteReader& reader) {
   fit.gated_objective = TakeOptional(reader);
   fit.norm_ratio = TakeOptional(reader);
   fit.seconds = reader.Take<double>();
-  const uint64_t blocks = reader.Take<uint64_t>();
-  for (uint64_t i = 0; i < blocks && reader.ok(); ++i) {
-    FitBlock block;
-    block.output = reader.Take<int32_t>();
-    block.pattern = reader.Take<int64_t>();
-    block.sign = reader.Take<int32_t>();
-    block.weights = reader.TakeList<double>();
-    fit.blocks.push_back(std::move(block));
-  }
+  fit.blocks = TakeBlocks(reader);
   return fit;
 }
 
@@ -147,6 +156,20 @@ absl::StatusOr<FitResult> Fit::Solve(double lambda, double time_seconds, const F
   result_.blocks = CurrentBlocks();
   for (const Part& part : parts_) part.solver->Restart();
   return std::exchange(result_, FitResult());
+}
+
+void Fit::WarmStart(std::span<const FitBlock> blocks) {
+  int output = 0;
+  for (const Part& part : parts_) {
+    std::vector<FitBlock> own;
+    for (const FitBlock& block : blocks) {
+      if (block.output < output || block.output >= output + part.outputs) continue;
+      own.push_back(block);
+      own.back().output -= output;
+    }
+    part.solver->WarmStart(own);
+    output += part.outputs;
+  }
 }
 
 std::vector<FitBlock> Fit::CurrentBlocks() const {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -35,6 +36,8 @@ struct FitResult {
   std::optional<double> relative_gap() const;
 };
 
+void PutBlocks(const std::vector<FitBlock>& blocks, ByteWriter& writer);
+std::vector<FitBlock> TakeBlocks(ByteReader& reader);
 void PutFit(const FitResult& fit, ByteWriter& writer);
 FitResult TakeFit(ByteReader& reader);
 
@@ -63,6 +66,9 @@ class Fit {
   // The largest of the parts' largest lambdas; nullopt where the penalty has none.
   absl::StatusOr<std::optional<double>> LargestLambda(
       const std::function<absl::Status()>& check) const;
+
+  // Puts weights in the place of those that parts start from. For solvers of working sets.
+  void WarmStart(std::span<const FitBlock> blocks);
 
   // Solves every part, from the solution for the lambda before where there was one. A part whose
   // time is up ends the fit with kTime: later parts keep what they had.

@@ -90,6 +90,25 @@ class GatedPart final : public GatedPartBase<Real> {
   using GatedPartBase<Real>::GatedPartBase;
 
   void Restart() override { this->state_.Restart(); }
+  void WarmStart(std::span<const FitBlock> blocks) override {
+    GatedState<Real>& state = this->state_;
+    state = GatedState<Real>();
+    for (const FitBlock& block : blocks) state.patterns.push_back(block.pattern);
+    std::sort(state.patterns.begin(), state.patterns.end());
+    state.patterns.erase(std::unique(state.patterns.begin(), state.patterns.end()),
+                         state.patterns.end());
+    const int64_t count = static_cast<int64_t>(state.patterns.size());
+    const int64_t stride = this->products_.stride();
+    state.weights.assign(static_cast<size_t>(this->loss_.outputs() * count * stride), Real{0});
+    for (const FitBlock& block : blocks) {
+      const int64_t place =
+          std::lower_bound(state.patterns.begin(), state.patterns.end(), block.pattern) -
+          state.patterns.begin();
+      std::transform(block.weights.begin(), block.weights.end(),
+                     state.weights.data() + (block.output * count + place) * stride,
+                     [](double weight) { return static_cast<Real>(weight); });
+    }
+  }
   void Save(ByteWriter& writer) const override { PutState(this->state_, writer); }
   void Load(ByteReader& reader) override {
     this->state_ = TakeGatedState<Real>(reader);

@@ -65,13 +65,15 @@ struct GatedState {
   std::vector<int64_t> patterns;  // ascending; of the whole problem
   std::vector<Real> weights;      // [output][of `patterns`][stride]
   double step = 0;                // step size to begin with; 0: the options'
+  double damping = 1;             // of Newton's steps, to begin with
+  int64_t patience = 0;           // iterations before Newton's method is tried; 0: no experience
   // For going on bit for bit within a solve of the same options; cleared by Restart.
   std::vector<int64_t> alive;  // patterns not screened; empty: all
-  double inner_gap = 0;        // absolute gap that the next working set is solved to
+  double inner_gap = 0;        // absolute gap that the next working set is solved to; 0: none was
   GatedProgress progress;
   RFistaState<Real> iteration;  // without working sets
 
-  // Keeps weights and step size only: for another lambda.
+  // Keeps weights, step size, damping and patience only: for another lambda.
   void Restart();
 };
 

@@ -42,6 +42,8 @@ void VisitGated(State& s, const Visit& visit) {
   visit(s.patterns);
   visit(s.weights);
   visit(s.step);
+  visit(s.damping);
+  visit(s.patience);
   visit(s.alive);
   visit(s.inner_gap);
   VisitProgress(s.progress, visit);

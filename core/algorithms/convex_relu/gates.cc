@@ -5,11 +5,9 @@
 #include <span>
 #include <utility>
 
-#include "absl/container/flat_hash_set.h"
-#include "absl/hash/hash.h"
 #include "absl/strings/str_cat.h"
-#include "absl/types/span.h"
 #include "core/algorithms/convex_relu/bit_transpose.h"
+#include "core/algorithms/convex_relu/distinct_columns.h"
 #include "core/algorithms/convex_relu/gate_values.h"
 #include "core/base/status.h"
 
@@ -19,42 +17,6 @@ namespace {
 // Gates whose values are computed together: the data are read once for each batch.
 constexpr int64_t kBatch = 128;
 constexpr int64_t kGroupsOfBatch = kBatch / kGateGroup;
-
-// Different columns of bits, in the order in which they came.
-class DistinctColumns {
- public:
-  explicit DistinctColumns(int64_t rows)
-      : words_(BitBlocks(rows)), indices_(0, Hash{this}, Equal{this}) {}
-
-  // False where the column is there already or has no bit set.
-  bool Insert(const uint64_t* column) {
-    if (std::all_of(column, column + words_, [](uint64_t word) { return word == 0; })) return false;
-    bits_.insert(bits_.end(), column, column + words_);
-    if (indices_.insert(static_cast<int64_t>(indices_.size())).second) return true;
-    bits_.resize(bits_.size() - static_cast<size_t>(words_));
-    return false;
-  }
-
-  std::span<const uint64_t> bits() const { return bits_; }
-
- private:
-  absl::Span<const uint64_t> Column(int64_t index) const {
-    return {bits_.data() + index * words_, static_cast<size_t>(words_)};
-  }
-
-  struct Hash {
-    const DistinctColumns* columns;
-    size_t operator()(int64_t index) const { return absl::HashOf(columns->Column(index)); }
-  };
-  struct Equal {
-    const DistinctColumns* columns;
-    bool operator()(int64_t a, int64_t b) const { return columns->Column(a) == columns->Column(b); }
-  };
-
-  int64_t words_;
-  std::vector<uint64_t> bits_;
-  absl::flat_hash_set<int64_t, Hash, Equal> indices_;
-};
 
 // Up to kBatch gates and their patterns. Takes its memory at first: threads of the pool must not
 // run out of it.

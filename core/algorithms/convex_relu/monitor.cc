@@ -36,6 +36,21 @@ void Monitor::BeginFit(int fit, int fits, double lambda, double relative_gap, in
   }
 }
 
+void Monitor::BeginRound(int round, double relative_gap, int64_t iterations) {
+  fit_ = fits_ + round;
+  round_ = round;
+  part_ = 0;
+  target_gap_ = relative_gap;
+  iterations_before_ = iterations;
+  part_iterations_ = 0;
+}
+
+void Monitor::Searched(double largest_violation, int64_t patterns) {
+  step_ = std::max(step_, iterations_before_ + part_iterations_);
+  context_.ReportMetrics(step_, {{"search/largest_violation", largest_violation},
+                                 {"search/patterns", static_cast<double>(patterns)}});
+}
+
 void Monitor::Fitting(const FitProgress& progress) {
   const GatedProgress& solve = progress.current.solve;
   if (progress.part != part_) {
@@ -57,10 +72,11 @@ void Monitor::Fitting(const FitProgress& progress) {
   const double part =
       (progress.part + ShareDone(solve.relative_gap, target_gap_)) / std::max(progress.parts, 1);
   v1::Progress report;
-  report.set_step(fits_ > 1 ? fit_ : progress.part);
-  report.set_step_count(fits_ > 1 ? fits_ : progress.parts);
-  report.set_unit(fits_ > 1 ? "fits" : "outputs");
-  Report("solving", kFitBegin + (kFitEnd - kFitBegin) * (fit_ + part) / fits_, std::move(report));
+  report.set_step(round_ >= 0 ? round_ : fits_ > 1 ? fit_ : progress.part);
+  report.set_step_count(round_ >= 0 ? rounds_ : fits_ > 1 ? fits_ : progress.parts);
+  report.set_unit(round_ >= 0 ? "rounds" : fits_ > 1 ? "fits" : "outputs");
+  const double done = (fit_ + part) / (fits_ + rounds_);
+  Report("solving", kFitBegin + (kFitEnd - kFitBegin) * done, std::move(report));
 }
 
 void Monitor::Quality(const char* set, const std::map<std::string, double>& metrics) {

@@ -24,7 +24,13 @@ class Monitor {
   void Preparing() { Report("preparation", 0.0, {}); }
   // Before the fit at one lambda: it is number `fit` of `fits`, `iterations` were made before.
   void BeginFit(int fit, int fits, double lambda, double relative_gap, int64_t iterations);
-  // Within that fit.
+  // Rounds that may follow the fits.
+  void ExpectRounds(int rounds) { rounds_ = rounds; }
+  // Before the solve of a round, from 0.
+  void BeginRound(int round, double relative_gap, int64_t iterations);
+  // After a search, at the solution before it.
+  void Searched(double largest_violation, int64_t patterns);
+  // Within a fit or a round's solve.
   void Fitting(const FitProgress& progress);
   // Metrics of the network so far, as `SET/NAME`.
   void Quality(const char* set, const std::map<std::string, double>& metrics);
@@ -48,6 +54,8 @@ class Monitor {
   absl::Duration last_report_ = -absl::InfiniteDuration();
   int fit_ = 0;
   int fits_ = 1;
+  int rounds_ = 0;
+  int round_ = -1;  // that is solved
   int part_ = 0;
   double target_gap_ = 1e-6;
   int64_t iterations_before_ = 0;  // of fits and parts that are done

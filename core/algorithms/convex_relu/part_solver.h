@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -60,6 +61,10 @@ class PartSolver {
   // Goes on from the point it has come to. `time_seconds`: for this call; 0: no limit.
   virtual absl::StatusOr<SolveEnd> Solve(double lambda, double time_seconds,
                                          const PartHooks& hooks) = 0;
+  // Takes these weights as the point to start from, outputs counted from the part's first; those
+  // of a ReLU network must be in their cones. Solvers other than those of working sets start from
+  // zero.
+  virtual void WarmStart(std::span<const FitBlock> /*blocks*/) {}
   // Of the last Solve.
   virtual const PartProgress& progress() const = 0;
   // Keeps weights and step sizes only: for another lambda.

@@ -86,6 +86,7 @@ class GatedProblemSolver final : public ProblemSolver {
   }
 
   Fit& fit() override { return fit_; }
+  const BitMatrix& patterns() const override { return products_.bits(); }
   ProductWork work() const override { return products_.work(); }
 
  private:
@@ -127,6 +128,7 @@ class ReluProblemSolver final : public ProblemSolver {
   }
 
   Fit& fit() override { return fit_; }
+  const BitMatrix& patterns() const override { return products_.bits(); }
   ProductWork work() const override { return products_.work(); }
 
  private:

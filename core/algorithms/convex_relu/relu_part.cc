@@ -49,6 +49,21 @@ class ReluPart final : public PartSolver {
 
   void Restart() override { state_.Restart(); }
 
+  void WarmStart(std::span<const FitBlock> blocks) override {
+    state_ = ReluState();
+    state_.point.stride = problem_.rows.stride();
+    std::vector<ConeBlock> places;
+    for (const FitBlock& block : blocks)
+      places.push_back({block.pattern, block.sign, block.output});
+    state_.point.Add(places);
+    for (const FitBlock& block : blocks) {
+      const auto at = std::lower_bound(state_.point.blocks.begin(), state_.point.blocks.end(),
+                                       ConeBlock{block.pattern, block.sign, block.output});
+      std::copy(block.weights.begin(), block.weights.end(),
+                state_.point.block(static_cast<size_t>(at - state_.point.blocks.begin())));
+    }
+  }
+
   void Collect(int first_output, std::vector<FitBlock>& blocks) const override {
     CollectBlocks(state_.point, problem_.rows.features(), first_output, blocks);
   }

@@ -62,6 +62,17 @@ void FillSolver(const Spec& spec, Solver& solver) {
   }
 }
 
+// Rounds of a search that is not asked for.
+constexpr int kDefaultRounds = 3;
+
+void FillSearch(const Spec& spec, v1::ConvexReluGateSearch& search) {
+  if (search.has_rounds()) return;
+  const bool pays = spec.model() == Spec::MODEL_RELU &&
+                    spec.solver().method() == Solver::METHOD_WORKING_SETS &&
+                    spec.gates().sampler() != Gates::SAMPLER_UPLOADED;
+  search.set_rounds(pays ? kDefaultRounds : 0);
+}
+
 void FillPath(const Spec& spec, Path& path) {
   if (!HasPath(spec) || path.selection() != Path::SELECTION_UNSPECIFIED) return;
   path.set_selection(path.folds() > 0 ? Path::SELECTION_ONE_STANDARD_ERROR
@@ -82,6 +93,7 @@ class OptionsChecker {
     CheckGates();
     CheckMethod();
     CheckStopRule();
+    CheckSearch();
     CheckPath();
     CheckComparison();
   }
@@ -231,6 +243,15 @@ class OptionsChecker {
     }
   }
 
+  void CheckSearch() {
+    if (spec_.gate_search().rounds() <= 0) return;
+    if (spec_.solver().method() == Solver::METHOD_WORKING_SETS) return;  // needs the penalty, too
+    Add("gate_search.rounds",
+        absl::StrCat("is ", spec_.gate_search().rounds(),
+                     "; a search needs PENALTY_GROUP_L1 and METHOD_WORKING_SETS, solver.method is ",
+                     Solver::Method_Name(spec_.solver().method())));
+  }
+
   void CheckPath() {
     const Path& path = spec_.path();
     if (!HasPath(spec_)) {
@@ -342,6 +363,7 @@ TableColumns ResolveConvexRelu(const v1::TableSchema& schema, std::string_view p
   FillChoices(schema, columns, spec);
   FillGates(*spec.mutable_gates());
   FillSolver(spec, *spec.mutable_solver());
+  FillSearch(spec, *spec.mutable_gate_search());
   FillPath(spec, *spec.mutable_path());
   OptionsChecker(schema, columns, path, spec, violations).Run();
   return columns;
@@ -386,7 +408,9 @@ int64_t EstimateConvexReluMemory(const Spec& spec, const v1::TableSchema& schema
   const double rows = static_cast<double>(schema.row_count());
   const double features = static_cast<double>(EncodedColumns(schema, columns) + 1);
   const double outputs = OutputCount(schema, columns, spec.task() == Spec::TASK_CLASSIFICATION);
-  const double patterns = resolved.gates().count();
+  const v1::ConvexReluGateSearch& search = resolved.gate_search();
+  const double patterns =
+      resolved.gates().count() + (search.rounds() > 0 ? search.max_new_patterns() * outputs : 0);
   const bool single = resolved.precision() == Spec::PRECISION_SINGLE &&
                       resolved.model() != Spec::MODEL_RELU;  // which is solved in double
   const double bytes =

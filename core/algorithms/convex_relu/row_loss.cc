@@ -209,12 +209,47 @@ std::pair<double, double> RowLoss::QuadraticSums(const Real* predictions) const 
   return {linear, squares};
 }
 
-void RowLoss::Curvature(const double* predictions, double* curvature) const {
+template <typename Real>
+void RowLoss::Curvature(const Real* predictions, Real* curvature) const {
   const int64_t n = rows();
+  if (kind() == LossKind::kSoftmax) {
+    for (int64_t j = 0; j < n; ++j) {
+      const SoftmaxRow<Real> row(predictions, n, outputs_, j);
+      const double w = scale_ * weight(j);
+      for (int o = 0; o < outputs_; ++o) {
+        curvature[o * n + j] = static_cast<Real>(w * row.Probability(o));
+      }
+    }
+    return;
+  }
   for (int o = 0; o < outputs_; ++o) {
     for (int64_t j = 0; j < n; ++j) {
-      const double p = quadratic() ? 0 : Sigmoid(predictions[o * n + j]);
-      curvature[o * n + j] = scale_ * weight(j) * (quadratic() ? 1 : p * (1 - p));
+      const double p = quadratic() ? 0 : Sigmoid(static_cast<double>(predictions[o * n + j]));
+      curvature[o * n + j] =
+          static_cast<Real>(scale_ * weight(j) * (quadratic() ? 1 : p * (1 - p)));
+    }
+  }
+}
+
+// A softmax row's second derivative is w (diag(p) - p p^T).
+template <typename Real>
+void RowLoss::CurvatureProduct(const Real* curvature, const Real* direction, Real* product) const {
+  const int64_t n = rows();
+  if (kind() != LossKind::kSoftmax) {
+    for (int64_t i = 0; i < size(); ++i) product[i] = curvature[i] * direction[i];
+    return;
+  }
+  for (int64_t j = 0; j < n; ++j) {
+    double sum = 0;
+    double total = 0;
+    for (int o = 0; o < outputs_; ++o) {
+      const double c = static_cast<double>(curvature[o * n + j]);
+      sum += c * static_cast<double>(direction[o * n + j]);
+      total += c;
+    }
+    const Real mean = static_cast<Real>(total > 0 ? sum / total : 0);
+    for (int o = 0; o < outputs_; ++o) {
+      product[o * n + j] = curvature[o * n + j] * (direction[o * n + j] - mean);
     }
   }
 }
@@ -233,6 +268,10 @@ template void RowLoss::Gradient(const float*, float*) const;
 template void RowLoss::Gradient(const double*, double*) const;
 template double RowLoss::Divergence(const float*, const float*) const;
 template double RowLoss::Divergence(const double*, const double*) const;
+template void RowLoss::Curvature(const float*, float*) const;
+template void RowLoss::Curvature(const double*, double*) const;
+template void RowLoss::CurvatureProduct(const float*, const float*, float*) const;
+template void RowLoss::CurvatureProduct(const double*, const double*, double*) const;
 template DualPoint RowLoss::DualValue(const float*, double) const;
 template DualPoint RowLoss::DualValue(const double*, double) const;
 template double RowLoss::DualValueAt(const float*, double) const;

@@ -73,8 +73,14 @@ class RowLoss {
   template <typename Real>
   double DualValueAt(const Real* predictions, double s) const;
 
-  // curvature_j = d^2 phi / d z_j^2: the whole second derivative, for squared and logistic loss.
-  void Curvature(const double* predictions, double* curvature) const;
+  // What CurvatureProduct needs of the predictions. For squared and logistic loss this is the whole
+  // second derivative, d^2 phi / d z_j^2; for softmax the rows' weights times probabilities.
+  template <typename Real>
+  void Curvature(const Real* predictions, Real* curvature) const;
+
+  // product = phi''(z) direction, from the Curvature at z. The two may be the same array.
+  template <typename Real>
+  void CurvatureProduct(const Real* curvature, const Real* direction, Real* product) const;
 
   // phi' is Lipschitz with this constant.
   double Smoothness() const;

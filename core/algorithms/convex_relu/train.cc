@@ -5,7 +5,6 @@
 #include <functional>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,6 +15,7 @@
 #include "core/algorithms/convex_relu/monitor.h"
 #include "core/algorithms/convex_relu/network_files.h"
 #include "core/algorithms/convex_relu/network_predictor.h"
+#include "core/algorithms/convex_relu/report.h"
 #include "core/algorithms/convex_relu/training_problem.h"
 #include "core/algorithms/table_learning.h"
 #include "core/algorithms/tree_metrics.h"
@@ -29,31 +29,11 @@ namespace {
 
 using Spec = v1::ConvexReluSpec;
 using convex_relu::Course;
-using convex_relu::FitBlock;
 using convex_relu::FitResult;
 using convex_relu::NetworkModel;
 using convex_relu::ProblemSolver;
 using convex_relu::ShortNumber;
 using convex_relu::TrainingProblem;
-
-v1::ConvexReluReport::Status StatusOf(convex_relu::SolveEnd end, bool decomposed) {
-  using convex_relu::SolveEnd;
-  if (decomposed) return v1::ConvexReluReport::STATUS_DECOMPOSED;
-  switch (end) {
-    case SolveEnd::kGap:
-      return v1::ConvexReluReport::STATUS_OPTIMAL;
-    case SolveEnd::kSubgradient:
-      return v1::ConvexReluReport::STATUS_STATIONARY;
-    case SolveEnd::kIterations:
-      return v1::ConvexReluReport::STATUS_ITERATION_LIMIT;
-    case SolveEnd::kTime:
-      return v1::ConvexReluReport::STATUS_TIME_LIMIT;
-    case SolveEnd::kStalled:
-    case SolveEnd::kDiverged:
-      break;
-  }
-  return v1::ConvexReluReport::STATUS_STALLED;
-}
 
 class Trainer {
  public:
@@ -65,7 +45,9 @@ class Trainer {
         context_(context),
         least_interval_(least_interval),
         monitor_(context),
-        pool_(context.threads()) {}
+        pool_(context.threads()) {
+    monitor_.ExpectRounds(search_rounds());
+  }
 
   absl::StatusOr<TrainingResult> Run() {
     monitor_.Preparing();
@@ -75,7 +57,9 @@ class Trainer {
     for (; course_.leg < legs(); ++course_.leg, course_.next = 0) TY_RETURN_IF_ERROR(RunLeg());
     if (problem_ == nullptr) TY_RETURN_IF_ERROR(Prepare(data_.split.train));
     TY_ASSIGN_OR_RETURN(const int chosen, Choose());
-    const FitResult& fit = course_.fits[static_cast<size_t>(chosen)];
+    TY_RETURN_IF_ERROR(SearchPatterns(course_.fits[static_cast<size_t>(chosen)]));
+    const FitResult& fit =
+        search_rounds() > 0 ? course_.search.fit : course_.fits[static_cast<size_t>(chosen)];
     TY_ASSIGN_OR_RETURN(const NetworkModel model, problem_->ModelOf(fit.blocks));
     TY_RETURN_IF_ERROR(FillReport(fit, model));
     TY_RETURN_IF_ERROR(Compare(fit));
@@ -92,6 +76,7 @@ class Trainer {
   int legs() const { return folds() + 1; }
   bool HasPath() const { return spec_.path().points() > 0 || spec_.path().lambdas_size() > 0; }
   bool last_leg() const { return course_.leg == folds(); }
+  int search_rounds() const { return spec_.gate_search().rounds(); }
 
   std::function<absl::Status()> check() {
     return [this] { return context_.CheckCancelled(); };
@@ -102,9 +87,13 @@ class Trainer {
     solver_.reset();
     TY_ASSIGN_OR_RETURN(problem_,
                         TrainingProblem::Build(spec_, data_, rows, gate_table_, pool_, check()));
+    MakeSolver();
+    return absl::OkStatus();
+  }
+
+  void MakeSolver() {
     solver_ = MakeProblemSolver(spec_, *problem_, pool_,
                                 [this] { return !context_.CheckCancelled().ok(); });
-    return absl::OkStatus();
   }
 
   void KeepWork() {
@@ -165,11 +154,7 @@ class Trainer {
     if (!ready) {
       TY_RETURN_IF_ERROR(Prepare(last_leg() ? data_.split.train : FoldRows(false)));
     }
-    if (!course_.solver.empty()) {
-      ByteReader reader(course_.solver);
-      solver_->fit().Load(reader);
-      if (!reader.done()) return absl::DataLossError("checkpoint: its solver state is damaged");
-    }
+    TY_RETURN_IF_ERROR(LoadSolver());
     for (; course_.next < static_cast<int>(course_.lambdas.size()); ++course_.next) {
       TY_ASSIGN_OR_RETURN(FitResult fit, SolveNext());
       course_.iterations += fit.iterations;
@@ -178,6 +163,15 @@ class Trainer {
     }
     course_.solver.clear();
     return absl::OkStatus();
+  }
+
+  // From a checkpoint, where there is one.
+  absl::Status LoadSolver() {
+    if (course_.solver.empty()) return absl::OkStatus();
+    ByteReader reader(course_.solver);
+    solver_->fit().Load(reader);
+    if (reader.done()) return absl::OkStatus();
+    return absl::DataLossError("checkpoint: its solver state is damaged");
   }
 
   // Columns of unit norm shrink with the number of rows, and weights grow; so that a penalty is as
@@ -195,6 +189,10 @@ class Trainer {
     const double lambda = LambdaOfLeg();
     monitor_.BeginFit(course_.leg * lambdas + course_.next, legs() * lambdas, lambda,
                       spec_.solver().relative_gap(), course_.iterations);
+    return Solve(lambda);
+  }
+
+  absl::StatusOr<FitResult> Solve(double lambda) {
     convex_relu::FitHooks hooks;
     hooks.check = check();
     hooks.report = [this](const convex_relu::FitProgress& progress) { monitor_.Fitting(progress); };
@@ -243,6 +241,55 @@ class Trainer {
     return convex_relu::MeasureRows(model, columns, data_, rows, pool_, check());
   }
 
+  // Adds patterns to those of a solution and solves again, round by round.
+  absl::Status SearchPatterns(const FitResult& sampled) {
+    convex_relu::GateRounds& search = course_.search;
+    if (search_rounds() == 0) return absl::OkStatus();
+    if (search.rounds == 0) {
+      search.fit = sampled;
+      search.objective_before = sampled.objective;
+    }
+    for (bool more = true;;) {
+      if (!search.solving) {
+        const bool extend = more && search.rounds < search_rounds() && !TimeIsUp();
+        TY_ASSIGN_OR_RETURN(more, convex_relu::ExtendPatterns(spec_, *problem_, solver_->patterns(),
+                                                              extend, search, pool_, check()));
+        monitor_.Searched(search.largest_violation, problem_->patterns());
+        if (!more) return absl::OkStatus();
+        search.solving = true;
+        ++search.rounds;
+      }
+      TY_RETURN_IF_ERROR(SolveRound(more));
+    }
+  }
+
+  // The solve of a round; `more` becomes whether it was worth it.
+  absl::Status SolveRound(bool& more) {
+    convex_relu::GateRounds& search = course_.search;
+    problem_->SetAdded(solver_->patterns(), search.added, pool_);
+    KeepWork();
+    MakeSolver();
+    solver_->fit().WarmStart(search.start);
+    TY_RETURN_IF_ERROR(LoadSolver());
+    monitor_.BeginRound(search.rounds - 1, spec_.solver().relative_gap(), course_.iterations);
+    const double before = search.fit.objective;
+    TY_ASSIGN_OR_RETURN(search.fit, Solve(search.fit.lambda));
+    course_.iterations += search.fit.iterations;
+    course_.seconds += search.fit.seconds;
+    course_.solver.clear();
+    search.solving = false;
+    context_.Log(v1::LogLine::SEVERITY_INFO,
+                 absl::StrCat("round ", search.rounds, " of the search: objective ",
+                              ShortNumber(before), " -> ", ShortNumber(search.fit.objective),
+                              " over ", problem_->patterns(), " patterns"));
+    more = before - search.fit.objective > spec_.gate_search().min_decrease() * before;
+    return absl::OkStatus();
+  }
+
+  bool TimeIsUp() const {
+    return spec_.solver().time_seconds() > 0 && course_.seconds >= spec_.solver().time_seconds();
+  }
+
   // Number of the fit that the model is made of; fills in the report's path.
   absl::StatusOr<int> Choose() {
     if (!HasPath()) return 0;
@@ -277,30 +324,15 @@ class Trainer {
 
   absl::Status FillReport(const FitResult& fit, const NetworkModel& model) {
     v1::ConvexReluReport& own = report();
-    own.set_status(StatusOf(fit.end, fit.norm_ratio.has_value()));
-    own.set_objective(fit.objective);
-    if (fit.bound.has_value()) {
-      own.set_lower_bound(*fit.bound);
-      own.set_relative_gap(*fit.relative_gap());
-    }
-    own.set_subgradient_norm_squared(fit.subgradient_norm_squared);
-    own.set_constraint_violation(fit.constraint_violation);
-    own.set_greatest_violation(fit.greatest_violation);
+    convex_relu::DescribeFit(fit, own);
+    convex_relu::DescribeProblem(*problem_, fit, own);
+    own.set_task(spec_.task());
     own.set_iterations(course_.iterations);
     own.set_solve_seconds(course_.seconds);
-    own.set_patterns(problem_->patterns());
-    own.set_gates_drawn(problem_->gates_drawn());
-    own.set_active_neurons(static_cast<int64_t>(fit.blocks.size()));
-    own.set_active_features(ActiveFeatures(fit));
-    own.set_features(problem_->encoder().width());
-    own.set_lambda(fit.lambda);
     if (course_.largest_lambda.has_value()) own.set_largest_lambda(*course_.largest_lambda);
-    own.set_backtracks(fit.backtracks);
-    own.set_restarts(fit.restarts);
-    own.set_step_size(fit.step);
-    if (fit.gated_objective.has_value()) own.set_gated_objective(*fit.gated_objective);
-    if (fit.norm_ratio.has_value()) own.set_norm_ratio(*fit.norm_ratio);
-    own.set_task(spec_.task());
+    if (search_rounds() > 0) {
+      convex_relu::DescribeSearch(course_.search, *own.mutable_gate_search());
+    }
     KeepWork();
     own.set_gigaflops(work_.seconds > 0 ? work_.operations / work_.seconds * 1e-9 : 0);
     TY_ASSIGN_OR_RETURN(const double objective,
@@ -308,16 +340,6 @@ class Trainer {
     own.set_network_objective(objective);
     LogCertificate();
     return absl::OkStatus();
-  }
-
-  int64_t ActiveFeatures(const FitResult& fit) const {
-    std::set<size_t> used;
-    for (const FitBlock& block : fit.blocks) {
-      for (size_t k = 0; k < static_cast<size_t>(problem_->encoder().width()); ++k) {
-        if (block.weights[k] != 0) used.insert(k);
-      }
-    }
-    return static_cast<int64_t>(used.size());
   }
 
   void LogCertificate() {
@@ -401,7 +423,7 @@ class Trainer {
   }
 
   absl::Status EvaluateOnTheWay() {
-    if (!last_leg()) return absl::OkStatus();
+    if (course_.leg < folds()) return absl::OkStatus();
     TY_ASSIGN_OR_RETURN(const NetworkModel model,
                         problem_->ModelOf(solver_->fit().CurrentBlocks()));
     for (const auto& [name, rows] : {std::pair("train", &data_.split.train),

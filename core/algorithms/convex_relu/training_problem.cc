@@ -269,6 +269,24 @@ absl::StatusOr<PaddedMatrix<double>> TrainingProblem::UploadedGates(const Table&
   return gates;
 }
 
+void TrainingProblem::SetAdded(const BitMatrix& known, std::span<const AddedPattern> added,
+                               ThreadPool& pool) {
+  const int64_t sampled = sampled_patterns();
+  std::vector<uint64_t> columns = known.Columns();
+  columns.resize(static_cast<size_t>(sampled * known.row_blocks()));
+  PaddedMatrix<double> gates(sampled + static_cast<int64_t>(added.size()), data_.columns());
+  for (int64_t i = 0; i < sampled; ++i) {
+    std::copy_n(gates_.gates.row(i), data_.columns(), gates.row(i));
+  }
+  for (size_t i = 0; i < added.size(); ++i) {
+    columns.insert(columns.end(), added[i].bits.begin(), added[i].bits.end());
+    std::copy(added[i].gate.begin(), added[i].gate.end(),
+              gates.row(sampled + static_cast<int64_t>(i)));
+  }
+  gates_.gates = std::move(gates);
+  gates_.patterns = BitMatrix(known.rows(), columns, pool);
+}
+
 void TrainingProblem::BoundNorm() {
   if (data_.columns() > kMostNormColumns) {
     double squares = 0;

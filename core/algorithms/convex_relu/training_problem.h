@@ -22,9 +22,15 @@
 
 namespace trainyard::convex_relu {
 
-// Immutable once built, but for TakePatterns. The raw numbers of a row are what `encoder` makes of
-// it; the scaled space has them divided by `norms`, with a constant column last where the network
-// has a bias.
+// A pattern that is none of a sampled gate.
+struct AddedPattern {
+  std::vector<double> gate;    // d numbers, of the scaled space
+  std::vector<uint64_t> bits;  // BitBlocks(rows) words
+};
+
+// Immutable once built, but for TakePatterns and SetAdded. The raw numbers of a row are what
+// `encoder` makes of it; the scaled space has them divided by `norms`, with a constant column last
+// where the network has a bias.
 class TrainingProblem {
  public:
   // For some rows of `data`, at least two. `gate_table` is that of uploaded gates, else null.
@@ -48,6 +54,11 @@ class TrainingProblem {
   int64_t patterns() const { return gates_.gates.rows(); }  // P
   // The patterns themselves, once.
   BitMatrix TakePatterns() { return std::move(gates_.patterns); }
+  // Those of sampled gates, which come first.
+  int64_t sampled_patterns() const { return static_cast<int64_t>(gates_.positions.size()); }
+  // The sampled patterns, the first of `known`, and then these, in the place of others that were
+  // added before; for TakePatterns again.
+  void SetAdded(const BitMatrix& known, std::span<const AddedPattern> added, ThreadPool& pool);
   bool has_bias() const { return has_bias_; }
   // At least ||data||_2.
   double data_norm() const { return data_norm_; }
@@ -93,6 +104,8 @@ class ProblemSolver {
  public:
   virtual ~ProblemSolver() = default;
   virtual Fit& fit() = 0;
+  // Those of the problem.
+  virtual const BitMatrix& patterns() const = 0;
   // Of all products so far.
   virtual ProductWork work() const = 0;
 };

@@ -8,8 +8,7 @@
 #include <utility>
 
 #include "core/algorithms/convex_relu/certificate.h"
-#include "core/algorithms/convex_relu/gated_function.h"
-#include "core/algorithms/convex_relu/stall_detector.h"
+#include "core/algorithms/convex_relu/inner_solver.h"
 #include "core/base/status.h"
 #include "core/base/stopwatch.h"
 
@@ -17,10 +16,10 @@ namespace trainyard::convex_relu {
 namespace {
 
 // Share of the certified gap that the next working set is solved to, and of the gap asked for.
-constexpr double kInnerShare = 0.1;
+constexpr double kInnerShare = 0.2;
 constexpr double kFinalShare = 0.3;
-// Iterations between evaluations of a working set's own gap.
-constexpr int64_t kGapInterval = 5;
+// The same where a solve begins with weights, which are first brought to the new lambda.
+constexpr double kFirstShare = 0.5;
 
 template <typename Real>
 class WorkingSetRun {
@@ -171,15 +170,17 @@ class WorkingSetRun {
     return std::nullopt;
   }
 
-  // Adds the worst violators, as many as there are patterns with weights.
+  // Adds the worst violators, as many as there are patterns with weights. A solve that begins with
+  // weights goes on with those alone at first: most violators of another lambda's solution are none
+  // of the next one's.
   void Extend() {
     const GatedProgress& progress = state_.progress;
+    const bool first = state_.inner_gap == 0 && !state_.patterns.empty();
     const double gap = progress.objective - progress.bound;
-    state_.inner_gap = std::max(kInnerShare * gap,
+    state_.inner_gap = std::max((first ? kFirstShare : kInnerShare) * gap,
                                 kFinalShare * options_.relative_gap * std::abs(progress.objective));
-    const size_t added =
-        std::min(violators_.size(),
-                 std::max(static_cast<size_t>(options_.least_added), state_.patterns.size()));
+    const size_t most = std::max(static_cast<size_t>(options_.least_added), state_.patterns.size());
+    const size_t added = first ? 0 : std::min(violators_.size(), most);
     std::vector<int64_t> patterns = state_.patterns;
     for (size_t i = 0; i < added; ++i) patterns.push_back(violators_[i].second);
     std::sort(patterns.begin(), patterns.end());
@@ -200,50 +201,10 @@ class WorkingSetRun {
   }
 
   absl::StatusOr<RFistaEnd> SolveWorkingSet() {
-    GatedFunction<Real> function(*working_products_, loss_);
-    const auto penalty =
-        MakeRegularizer<Real>(RegularizerKind::kGroupL1, options_.lambda, function.shape());
-    RFistaState<Real> iteration;
-    iteration.WarmStart(std::move(state_.weights));
-    iteration.step = state_.step;
-    RFistaOptions rules = options_.rfista;
-    rules.subgradient_tolerance = -1;
-    rules.max_iterations -= std::min(rules.max_iterations, state_.progress.iterations);
-    start_ = state_.progress;
-    stall_ = StallDetector();
-    exhausted_ = false;
-    TY_ASSIGN_OR_RETURN(
-        const RFistaEnd end,
-        MinimizeByRFista<Real>(
-            function, *penalty, rules, iteration,
-            [&](const Iterate<Real>& it) { return Observe(function.shape(), it); }, hooks_.check));
-    state_.weights = std::move(iteration.x);
-    state_.step = iteration.step;
+    InnerSolver<Real> inner(*working_products_, loss_, options_, state_, hooks_, watch_);
+    TY_ASSIGN_OR_RETURN(const RFistaEnd end, inner.Solve());
+    exhausted_ = inner.exhausted();
     return end;
-  }
-
-  absl::StatusOr<Verdict> Observe(const WeightShape& shape, const Iterate<Real>& it) {
-    GatedProgress& progress = state_.progress;
-    progress.iterations = start_.iterations + it.iteration;
-    progress.backtracks = start_.backtracks + it.backtracks;
-    progress.restarts = start_.restarts + it.restarts;
-    progress.objective = it.objective;
-    progress.smooth = it.smooth;
-    progress.step = it.step;
-    progress.subgradient_norm_squared = it.subgradient_norm_squared;
-    progress.working_patterns = shape.patterns;
-    if (it.iteration % kGapInterval != 0) return Verdict::kGoOn;
-    const double gap = it.objective - DualBound(loss_, RegularizerKind::kGroupL1, options_.lambda,
-                                                shape, it.image, it.gradient)
-                                          .value_or(0);
-    progress.relative_gap = RelativeGap(it.objective, progress.bound);
-    if (hooks_.report) hooks_.report(progress);
-    if (gap <= state_.inner_gap) return Verdict::kStop;
-    if (options_.time_seconds > 0 && watch_.Seconds() > options_.time_seconds) {
-      return Verdict::kStop;
-    }
-    exhausted_ = stall_.Stalled(it.iteration, gap);
-    return exhausted_ ? Verdict::kStop : Verdict::kGoOn;
   }
 
   PatternOperator<Real>& products_;
@@ -257,8 +218,6 @@ class WorkingSetRun {
   std::vector<Real> predictions_;
   std::vector<Real> residual_;
   std::vector<std::pair<double, int64_t>> violators_;  // length of the gradient, pattern
-  GatedProgress start_;                                // before the working set under way
-  StallDetector stall_;
   bool exhausted_ = false;
 };
 

@@ -52,6 +52,8 @@ Course MakeCourse() {
   fit.norm_ratio = 3;
   fit.blocks.push_back({1, 4, -1, {1, 2, 3}});
   course.fits.push_back(fit);
+  course.search.rounds = 2;
+  course.search.added.push_back({{1, 2}, {3}});
   course.solver = "state";
   course.iterations = 9;
   course.seconds = 0.5;

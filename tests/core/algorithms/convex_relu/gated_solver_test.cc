@@ -211,6 +211,46 @@ TEST(GatedSolverTest, WarmStartsTakeFewerIterations) {
   EXPECT_LT(continued.state.progress.iterations, cold.state.progress.iterations);
 }
 
+// Newton's method has been worth it at the first lambda, and begins at once at the second.
+TEST(GatedSolverTest, AWarmSolveGoesOnFromEveryCheckpointBitForBit) {
+  for (const LossKind kind : {LossKind::kSquared, LossKind::kSoftmax}) {
+    const RandomProblem problem(33, 60, 5, 60, 2, kind);
+    DenseOperator<double> products = problem.Products<double>();
+    const RowLoss loss(problem.targets);
+    const double largest = LambdaMax(problem);
+    GatedState<double> state = Solve<double>(problem, Options(0.02 * largest)).state;
+    EXPECT_GT(state.patience, 0);
+    state.Restart();
+    GatedOptions options = Options(0.01 * largest);
+    options.least_added = 2;
+    std::vector<GatedState<double>> kept;
+    GatedHooks hooks;
+    hooks.checkpoint = [&] {
+      kept.push_back(state);
+      return absl::OkStatus();
+    };
+    ASSERT_TRUE(SolveGated(products, loss, options, state, hooks).ok());
+    ASSERT_GE(kept.size(), 3u);
+    for (GatedState<double>& resumed : kept) {
+      ASSERT_TRUE(SolveGated(products, loss, options, resumed, {}).ok());
+      EXPECT_EQ(resumed.weights, state.weights);
+      EXPECT_EQ(resumed.progress.iterations, state.progress.iterations);
+      EXPECT_EQ(resumed.damping, state.damping);
+      EXPECT_EQ(resumed.patience, state.patience);
+    }
+  }
+}
+
+TEST(GatedSolverTest, SecondOrderStepsTakeAFractionOfTheIterations) {
+  const RandomProblem problem(43, 200, 8, 60, 1, LossKind::kSquared);
+  GatedOptions options = Options(0.05 * LambdaMax(problem));
+  const Solved<double> with = Solve<double>(problem, options);
+  options.working_sets = false;
+  const Solved<double> without = Solve<double>(problem, options);
+  EXPECT_NEAR(with.state.progress.objective / without.state.progress.objective, 1, 1e-8);
+  EXPECT_LT(2 * with.state.progress.iterations, without.state.progress.iterations);
+}
+
 TEST(GatedSolverTest, ChecksEndTheSolve) {
   const RandomProblem problem(51, 40, 5, 40, 1, LossKind::kSquared);
   DenseOperator<double> products = problem.Products<double>();

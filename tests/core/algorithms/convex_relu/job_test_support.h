@@ -10,7 +10,7 @@
 
 namespace trainyard {
 
-// Few gates; all rows train.
+// Few gates, and no search for others; all rows train.
 inline v1::TrainingSpec ConvexSpec(v1::ConvexReluSpec::Model model, int gates = 60) {
   v1::TrainingSpec spec;
   v1::ConvexReluSpec& own = *spec.mutable_convex_relu();
@@ -18,6 +18,7 @@ inline v1::TrainingSpec ConvexSpec(v1::ConvexReluSpec::Model model, int gates = 
   own.mutable_input()->mutable_split()->set_test_fraction(0);
   own.set_model(model);
   own.mutable_gates()->set_count(gates);
+  own.mutable_gate_search()->set_rounds(0);
   return spec;
 }
 

@@ -261,6 +261,39 @@ TEST(ConvexReluResolveTest, MethodsSolveWhatTheyCan) {
       "solver.decomposition", "takes no weight apart");
 }
 
+TEST(ConvexReluResolveTest, SearchesForPatternsWhereThatPays) {
+  EXPECT_EQ(Resolved([](Spec&) {}).own().gate_search().rounds(), 3);
+  EXPECT_EQ(
+      Resolved([](Spec& s) { s.set_model(Spec::MODEL_GATED_RELU); }).own().gate_search().rounds(),
+      0);
+  EXPECT_EQ(
+      Resolved([](Spec& s) { s.mutable_solver()->set_method(Solver::METHOD_AUGMENTED_LAGRANGIAN); })
+          .own()
+          .gate_search()
+          .rounds(),
+      0);
+  Resolved gated([](Spec& s) {
+    s.set_model(Spec::MODEL_GATED_RELU);
+    s.mutable_gate_search()->set_rounds(5);
+  });
+  EXPECT_TRUE(gated.violations.empty()) << gated.violations.ToStatus();
+  EXPECT_EQ(gated.own().gate_search().max_new_patterns(), 100);
+  EXPECT_EQ(gated.own().gate_search().starts(), 100);
+  EXPECT_EQ(gated.own().gate_search().min_decrease(), 1e-3);
+  ExpectViolation(
+      [](Spec& s) {
+        s.mutable_solver()->set_method(Solver::METHOD_AUGMENTED_LAGRANGIAN);
+        s.mutable_gate_search()->set_rounds(5);
+      },
+      "gate_search.rounds", "needs PENALTY_GROUP_L1 and METHOD_WORKING_SETS");
+  ExpectViolation([](Spec& s) { s.mutable_gate_search()->set_rounds(-1); }, "gate_search.rounds",
+                  "must be >= 0");
+  ExpectViolation([](Spec& s) { s.mutable_gate_search()->set_starts(0); }, "gate_search.starts",
+                  "must be >= 1");
+  ExpectViolation([](Spec& s) { s.mutable_gate_search()->set_min_decrease(2); },
+                  "gate_search.min_decrease", "must be >= 0 and <= 1");
+}
+
 TEST(ConvexReluResolveTest, PathsDescend) {
   ExpectViolation(
       [](Spec& s) {

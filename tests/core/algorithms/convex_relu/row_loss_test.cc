@@ -58,6 +58,32 @@ TEST_P(RowLossTest, GradientEqualsFiniteDifferences) {
   }
 }
 
+TEST_P(RowLossTest, CurvatureProductEqualsFiniteDifferencesOfTheGradient) {
+  std::vector<double> curvature(z_.size());
+  loss_.Curvature(z_.data(), curvature.data());
+  Rng rng(11);
+  std::vector<double> direction;
+  for (size_t i = 0; i < z_.size(); ++i) direction.push_back(rng.NextGaussian());
+  std::vector<double> product(z_.size());
+  loss_.CurvatureProduct(curvature.data(), direction.data(), product.data());
+  std::vector<double> up(z_.size());
+  std::vector<double> down(z_.size());
+  for (size_t i = 0; i < z_.size(); ++i) {
+    up[i] = z_[i] + 1e-5 * direction[i];
+    down[i] = z_[i] - 1e-5 * direction[i];
+  }
+  loss_.Gradient(std::vector<double>(up).data(), up.data());
+  loss_.Gradient(std::vector<double>(down).data(), down.data());
+  for (size_t i = 0; i < z_.size(); ++i) {
+    EXPECT_NEAR(product[i], (up[i] - down[i]) / 2e-5, 1e-9);
+  }
+  // In place, and in single precision.
+  const std::vector<float> narrow(curvature.begin(), curvature.end());
+  std::vector<float> both(direction.begin(), direction.end());
+  loss_.CurvatureProduct(narrow.data(), both.data(), both.data());
+  for (size_t i = 0; i < z_.size(); ++i) EXPECT_NEAR(both[i], product[i], 1e-6);
+}
+
 TEST_P(RowLossTest, DivergenceIsTheGapOfTheTangentAndKeepsSmallOnes) {
   std::vector<double> gradient(z_.size());
   loss_.Gradient(z_.data(), gradient.data());
