@@ -1,9 +1,8 @@
 // Against formulas in double from the standard library, on tensors of many layouts.
-#include "core/tensor/kernels/elementwise_kernels.h"
-
 #include <cstring>
 #include <functional>
 
+#include "core/tensor/kernels/elementwise_kernels.h"
 #include "tests/core/tensor/kernel_test.h"
 
 namespace trainyard {
@@ -320,6 +319,12 @@ TEST_P(ElementwiseTest, BiasAndActivationBackward) {
         sums[i % d] += expected[i];
       }
       const Tensor& pre = ActivationSavesOutput(activation) ? y : x;
+      const Tensor strided = Random({n, d}, 5, Layout::kTransposed);
+      const Tensor other_dbias = CopyOf(dbias);
+      kernels().BiasActivationBackward(activation, pre, dy, strided, other_dbias,
+                                       /*accumulate_bias=*/true);
+      ExpectNear(strided, expected, slope_tolerance());
+      ExpectNear(other_dbias, sums, std::sqrt(n) * slope_tolerance());
       kernels().BiasActivationBackward(activation, pre, dy, dy, dbias, /*accumulate_bias=*/true);
       ExpectNear(dy, expected, slope_tolerance());
       ExpectNear(dbias, sums, std::sqrt(n) * slope_tolerance());
