@@ -123,6 +123,26 @@ void ActivationBackwardBlock(const Args& block) {
 }
 
 template <Activation activation>
+void ActivationBackwardRows(const Args& block, int64_t rows, Scalar* sums) {
+  for (int64_t i = 0; i < rows; ++i) {
+    const Scalar* const saved = block.in[0] + i * block.count;
+    const Scalar* const dy = block.in[1] + i * block.count;
+    Scalar* const dx = block.out[0] + i * block.count;
+    ForLanes(block, [=](auto access, int64_t j) {
+      const Lanes gradient =
+          access.Load(dy + j) * ActivationSlope<activation>(access.Load(saved + j));
+      access.Store(gradient, dx + j);
+      // The sums stay in the cache.
+      if constexpr (access.kStreams) {
+        (Lanes::Load(sums + j) + gradient).Store(sums + j);
+      } else {
+        access.Store(access.Load(sums + j) + gradient, sums + j);
+      }
+    });
+  }
+}
+
+template <Activation activation>
 void GateBlock(const Args& block) {
   Map<2>(block, [](Lanes a, Lanes b) { return Activate<activation>(a) * b; });
 }
@@ -156,6 +176,8 @@ void SetActivations(ElementBlocks<Scalar>& blocks, std::integer_sequence<int, op
   ((blocks.activation[ops] = ActivationBlock<static_cast<Activation>(ops)>), ...);
   ((blocks.bias_activation[ops] = BiasActivationBlock<static_cast<Activation>(ops)>), ...);
   ((blocks.activation_backward[ops] = ActivationBackwardBlock<static_cast<Activation>(ops)>), ...);
+  ((blocks.activation_backward_rows[ops] = ActivationBackwardRows<static_cast<Activation>(ops)>),
+   ...);
   ((blocks.gate[ops] = GateBlock<static_cast<Activation>(ops)>), ...);
   ((blocks.gate_backward[ops] = GateBackwardBlock<static_cast<Activation>(ops)>), ...);
 }

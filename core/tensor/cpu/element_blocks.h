@@ -43,8 +43,10 @@ struct ElementBlocks {
   Function activation[kActivations] = {};           // x; y
   Function bias_activation[kActivations] = {};      // x, bias or null; y, pre or null
   Function activation_backward[kActivations] = {};  // pre or y, dy; dx
-  Function gate[kActivations] = {};                 // a, b; y
-  Function gate_backward[kActivations] = {};        // a, b, dy; da, db
+  // Likewise for `rows` rows of block.count numbers that follow each other; sums += columns of dx.
+  void (*activation_backward_rows[kActivations])(const Block<T>& block, int64_t rows, T* sums) = {};
+  Function gate[kActivations] = {};           // a, b; y
+  Function gate_backward[kActivations] = {};  // a, b, dy; da, db
 };
 
 // float: for the widest instruction set that the machine has. double: plain code.

@@ -1,5 +1,6 @@
 #include <array>
 
+#include "core/tensor/cpu/bias_backward.h"
 #include "core/tensor/cpu/cpu_kernels.h"
 #include "core/tensor/cpu/element_copy.h"
 #include "core/tensor/cpu/element_loop.h"
@@ -119,6 +120,11 @@ class CpuElementwiseKernels : public ElementwiseKernels {
   void BiasActivationBackward(Activation activation, const Tensor& pre, const Tensor& dy,
                               const Tensor& dx, const Tensor& dbias,
                               bool accumulate_bias) override {
+    const bool needs_saved = activation != Activation::kNone;
+    if (dbias.defined() && dy.is_contiguous() && dx.is_contiguous() &&
+        (!needs_saved || pre.is_contiguous())) {
+      return BackwardWithBias(device_, activation, pre, dy, dx, dbias, accumulate_bias);
+    }
     Run(device_, "bias", std::array{&dx}, std::array{&pre, &dy},
         ActivationSavesOutput(activation) ? ElementCost::kArithmetic : CostOf(activation),
         [&](const auto& blocks, auto& call) {

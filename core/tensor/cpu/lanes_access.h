@@ -7,15 +7,18 @@ namespace trainyard::TRAINYARD_LANES {
 
 // How lanes are read and written. `rest` fills lanes behind the last number; zeros otherwise.
 struct Whole {
+  static constexpr bool kStreams = false;
   static Lanes Load(const Scalar* from) { return Lanes::Load(from); }
   static Lanes Load(const Scalar* from, Lanes) { return Lanes::Load(from); }
   static void Store(Lanes value, Scalar* to) { value.Store(to); }
 };
 struct Streaming {
+  static constexpr bool kStreams = true;
   static Lanes Load(const Scalar* from) { return Lanes::Load(from); }
   static void Store(Lanes value, Scalar* to) { value.Stream(to); }
 };
 struct Part {
+  static constexpr bool kStreams = false;
   int64_t count;
   Lanes Load(const Scalar* from) const { return Lanes::LoadFirst(from, count); }
   Lanes Load(const Scalar* from, Lanes rest) const { return Lanes::LoadFirst(from, count, rest); }
