@@ -21,20 +21,14 @@ struct Lanes {
 
   static Lanes Of(float x) { return {_mm256_set1_ps(x)}; }
   static Lanes Load(const float* from) { return {_mm256_loadu_ps(from)}; }
-  // The first `count` < kCount numbers, then zeros or `rest`.
+  // The first `count` < kCount numbers and zeros.
   static Lanes LoadFirst(const float* from, int64_t count) {
     return {_mm256_maskload_ps(from, First(count))};
   }
-<<<<<<< HEAD
   // The same with `rest` in the other lanes.
   static Lanes LoadFirst(const float* from, int64_t count, Lanes rest) {
     const __m256i first = First(count);
     return {_mm256_blendv_ps(rest.v, _mm256_maskload_ps(from, first), _mm256_castsi256_ps(first))};
-=======
-  static Lanes LoadFirst(const float* from, int64_t count, Lanes rest) {
-    const __m256i mask = First(count);
-    return {_mm256_blendv_ps(rest.v, _mm256_maskload_ps(from, mask), _mm256_castsi256_ps(mask))};
->>>>>>> a92496a (Rows in lanes: reductions, normalisation, softmax and losses, optimisers; tests of all groups)
   }
   void Store(float* to) const { _mm256_storeu_ps(to, v); }
   void StoreFirst(float* to, int64_t count) const { _mm256_maskstore_ps(to, First(count), v); }
@@ -65,15 +59,20 @@ inline Lanes Fma(Lanes a, Lanes b, Lanes c) { return {_mm256_fmadd_ps(a.v, b.v, 
 inline Lanes Maximum(Lanes a, Lanes b) { return {_mm256_max_ps(a.v, b.v)}; }
 inline Lanes Minimum(Lanes a, Lanes b) { return {_mm256_min_ps(a.v, b.v)}; }
 // Over all lanes, in a fixed order.
+template <typename Operation>
+inline float OverLanes(Lanes a, Operation operation) {
+  __m128 x = operation(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
+  x = operation(x, _mm_movehl_ps(x, x));
+  return _mm_cvtss_f32(operation(x, _mm_movehdup_ps(x)));
+}
 inline float SumOf(Lanes a) {
-  __m128 sum = _mm_add_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
-  sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
-  return _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)));
+  return OverLanes(a, [](__m128 x, __m128 y) { return _mm_add_ps(x, y); });
 }
 inline float LargestOf(Lanes a) {
-  __m128 most = _mm_max_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
-  most = _mm_max_ps(most, _mm_movehl_ps(most, most));
-  return _mm_cvtss_f32(_mm_max_ss(most, _mm_movehdup_ps(most)));
+  return OverLanes(a, [](__m128 x, __m128 y) { return _mm_max_ps(x, y); });
+}
+inline float SmallestOf(Lanes a) {
+  return OverLanes(a, [](__m128 x, __m128 y) { return _mm_min_ps(x, y); });
 }
 inline Lanes Sqrt(Lanes a) { return {_mm256_sqrt_ps(a.v)}; }
 inline Lanes Abs(Lanes a) { return {_mm256_andnot_ps(_mm256_set1_ps(-0.0F), a.v)}; }
@@ -116,23 +115,6 @@ inline Lanes Exponent(Lanes x) {
   const __m256i field = _mm256_srli_epi32(_mm256_castps_si256(parts.normal), 23);
   return {_mm256_sub_ps(_mm256_cvtepi32_ps(_mm256_sub_epi32(field, _mm256_set1_epi32(127))),
                         parts.shift)};
-}
-
-// Halves are combined until one number is left.
-template <typename Operation>
-inline float Combined(Lanes a, Operation operation) {
-  __m128 x = operation(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
-  x = operation(x, _mm_movehl_ps(x, x));
-  return _mm_cvtss_f32(operation(x, _mm_movehdup_ps(x)));
-}
-inline float SumOf(Lanes a) {
-  return Combined(a, [](__m128 x, __m128 y) { return _mm_add_ps(x, y); });
-}
-inline float MaximumOf(Lanes a) {
-  return Combined(a, [](__m128 x, __m128 y) { return _mm_max_ps(x, y); });
-}
-inline float MinimumOf(Lanes a) {
-  return Combined(a, [](__m128 x, __m128 y) { return _mm_min_ps(x, y); });
 }
 
 }  // namespace trainyard::lanes_avx2

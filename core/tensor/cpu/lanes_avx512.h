@@ -21,14 +21,11 @@ struct Lanes {
 
   static Lanes Of(float x) { return {_mm512_set1_ps(x)}; }
   static Lanes Load(const float* from) { return {_mm512_loadu_ps(from)}; }
-  // The first `count` < kCount numbers, then zeros or `rest`.
+  // The first `count` < kCount numbers and zeros.
   static Lanes LoadFirst(const float* from, int64_t count) {
     return {_mm512_maskz_loadu_ps(First(count), from)};
   }
-<<<<<<< HEAD
   // The same with `rest` in the other lanes.
-=======
->>>>>>> a92496a (Rows in lanes: reductions, normalisation, softmax and losses, optimisers; tests of all groups)
   static Lanes LoadFirst(const float* from, int64_t count, Lanes rest) {
     return {_mm512_mask_loadu_ps(rest.v, First(count), from)};
   }
@@ -60,6 +57,7 @@ inline Lanes Minimum(Lanes a, Lanes b) { return {_mm512_min_ps(a.v, b.v)}; }
 // Over all lanes, in a fixed order.
 inline float SumOf(Lanes a) { return _mm512_reduce_add_ps(a.v); }
 inline float LargestOf(Lanes a) { return _mm512_reduce_max_ps(a.v); }
+inline float SmallestOf(Lanes a) { return _mm512_reduce_min_ps(a.v); }
 inline Lanes Sqrt(Lanes a) { return {_mm512_sqrt_ps(a.v)}; }
 inline Lanes Abs(Lanes a) { return {_mm512_abs_ps(a.v)}; }
 inline Lanes Negate(Lanes a) {
@@ -83,9 +81,5 @@ inline Lanes Mantissa(Lanes x) {
   return {_mm512_getmant_ps(x.v, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src)};
 }
 inline Lanes Exponent(Lanes x) { return {_mm512_getexp_ps(x.v)}; }
-
-inline float SumOf(Lanes a) { return _mm512_reduce_add_ps(a.v); }
-inline float MaximumOf(Lanes a) { return _mm512_reduce_max_ps(a.v); }
-inline float MinimumOf(Lanes a) { return _mm512_reduce_min_ps(a.v); }
 
 }  // namespace trainyard::lanes_avx512

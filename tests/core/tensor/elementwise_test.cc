@@ -1,15 +1,10 @@
 // Against formulas in double from the standard library, on tensors of many layouts.
-#include <gtest/gtest.h>
+#include "core/tensor/kernels/elementwise_kernels.h"
 
-#include <cmath>
 #include <cstring>
 #include <functional>
-#include <vector>
 
-#include "core/tensor/cpu/cpu_device.h"
-#include "core/tensor/kernels/elementwise_kernels.h"
-#include "tests/core/tensor/host_tensors.h"
-#include "tests/core/tensor/layouts.h"
+#include "tests/core/tensor/kernel_test.h"
 
 namespace trainyard {
 namespace {
@@ -114,11 +109,8 @@ bool NeedsPositive(UnaryOp op) {
   return op == UnaryOp::kSqrt || op == UnaryOp::kLog || op == UnaryOp::kReciprocal;
 }
 
-class ElementwiseTest : public testing::TestWithParam<std::tuple<int, DType>> {
+class ElementwiseTest : public KernelTest {
  protected:
-  Tensor Random(const Shape& shape, Layout layout, uint64_t seed) {
-    return RandomInLayout(device_, shape, type_, layout, seed);
-  }
   // Makes numbers x into |x| + 0.1.
   static void MakePositive(const Tensor& tensor) {
     const std::vector<double> numbers = Doubles(tensor);
@@ -131,27 +123,13 @@ class ElementwiseTest : public testing::TestWithParam<std::tuple<int, DType>> {
       SetAt(tensor, i, numbers[i] + std::copysign(0.01, numbers[i]));
     }
   }
-  double tolerance() const { return type_ == DType::kFloat64 ? 1e-14 : 1e-6; }
   // For slopes, which are known by differences.
-  double slope_tolerance() const { return type_ == DType::kFloat64 ? 1e-9 : 3e-6; }
-
-  void ExpectNear(const Tensor& actual, const std::vector<double>& expected, double tolerance) {
-    const std::vector<double> values = Doubles(actual);
-    ASSERT_EQ(values.size(), expected.size());
-    for (size_t i = 0; i < values.size(); ++i) {
-      ASSERT_NEAR(values[i], expected[i], tolerance * (1 + std::abs(expected[i]))) << i;
-    }
-  }
+  double slope_tolerance() const { return is_double() ? 1e-9 : 3e-6; }
 
   ElementwiseKernels& kernels() { return device_.elementwise(); }
-
-  const DType type_ = std::get<1>(GetParam());
-  CpuDevice device_{std::get<0>(GetParam())};
 };
 
-INSTANTIATE_TEST_SUITE_P(All, ElementwiseTest,
-                         testing::Combine(testing::Values(1, 2),
-                                          testing::Values(DType::kFloat32, DType::kFloat64)));
+TRAINYARD_INSTANTIATE_KERNEL_TEST(ElementwiseTest);
 
 TEST_P(ElementwiseTest, UnaryOfEveryLayout) {
   for (const Shape& shape : {Shape{}, Shape{1}, Shape{7}, Shape{3, 70}, Shape{5, 3, 9}}) {
@@ -160,8 +138,8 @@ TEST_P(ElementwiseTest, UnaryOfEveryLayout) {
         for (const UnaryOp op : {UnaryOp::kNegate, UnaryOp::kSilu}) {
           SCOPED_TRACE(testing::Message() << shape.ToString() << " " << static_cast<int>(in) << " "
                                           << static_cast<int>(out));
-          const Tensor x = Random(shape, in, 1);
-          const Tensor y = Random(shape, out, 2);
+          const Tensor x = Random(shape, 1, in);
+          const Tensor y = Random(shape, 2, out);
           std::vector<double> expected = Doubles(x);
           for (double& value : expected) value = Reference(op, value);
           kernels().Unary(op, x, y);
@@ -176,13 +154,13 @@ TEST_P(ElementwiseTest, EveryUnaryFunctionAndItsSlope) {
   for (const UnaryOp op : kAllUnary) {
     for (const int64_t size : {1, 15, 16, 17, 95, 1000}) {
       SCOPED_TRACE(testing::Message() << static_cast<int>(op) << " of " << size);
-      const Tensor x = Random({size}, Layout::kContiguous, 1);
+      const Tensor x = Random({size}, 1);
       NeedsPositive(op) ? MakePositive(x) : MoveOffZero(x);
-      const Tensor y = Random({size}, Layout::kContiguous, 2);
+      const Tensor y = Random({size}, 2);
       kernels().Unary(op, x, y);
       const std::vector<double> numbers = Doubles(x);
-      const std::vector<double> gradients = Doubles(Random({size}, Layout::kContiguous, 3));
-      const Tensor dx = Random({size}, Layout::kContiguous, 4);
+      const std::vector<double> gradients = Doubles(Random({size}, 3));
+      const Tensor dx = Random({size}, 4);
       const std::vector<double> before = Doubles(dx);
       std::vector<double> values;
       std::vector<double> slopes;
@@ -193,7 +171,7 @@ TEST_P(ElementwiseTest, EveryUnaryFunctionAndItsSlope) {
       }
       ExpectNear(y, values, tolerance());
       const Tensor& saved = SavesOutput(op) ? y : x;
-      const Tensor dy = FromDoubles(device_, {size}, type_, gradients);
+      const Tensor dy = Of({size}, gradients);
       kernels().UnaryBackward(op, saved, dy, dx, /*accumulate=*/true);
       for (size_t i = 0; i < slopes.size(); ++i) slopes[i] += before[i];
       ExpectNear(dx, slopes, slope_tolerance());
@@ -210,9 +188,9 @@ TEST_P(ElementwiseTest, BinaryOfEveryLayout) {
       for (const Layout b_layout : kAllLayouts) {
         SCOPED_TRACE(testing::Message() << shape.ToString() << " " << static_cast<int>(a_layout)
                                         << " " << static_cast<int>(b_layout));
-        const Tensor a = Random(shape, a_layout, 1);
-        const Tensor b = Random(shape, b_layout, 2);
-        const Tensor out = Random(shape, Layout::kContiguous, 3);
+        const Tensor a = Random(shape, 1, a_layout);
+        const Tensor b = Random(shape, 2, b_layout);
+        const Tensor out = Random(shape, 3);
         const std::vector<double> left = Doubles(a);
         const std::vector<double> right = Doubles(b);
         const std::vector<double> before = Doubles(out);
@@ -232,10 +210,10 @@ TEST_P(ElementwiseTest, EveryBinaryFunction) {
   for (const BinaryOp op : kAllBinary) {
     for (const Layout layout : {Layout::kContiguous, Layout::kOneNumber, Layout::kTransposed}) {
       SCOPED_TRACE(testing::Message() << static_cast<int>(op));
-      const Tensor a = Random({17, 71}, Layout::kContiguous, 1);
-      const Tensor b = Random({17, 71}, layout, 2);
+      const Tensor a = Random({17, 71}, 1);
+      const Tensor b = Random({17, 71}, 2, layout);
       if (op == BinaryOp::kDivide) MakePositive(b);
-      const Tensor out = Random({17, 71}, Layout::kContiguous, 3);
+      const Tensor out = Random({17, 71}, 3);
       kernels().Binary(op, a, b, out);
       const std::vector<double> left = Doubles(a);
       const std::vector<double> right = Doubles(b);
@@ -251,8 +229,8 @@ TEST_P(ElementwiseTest, EveryBinaryFunction) {
 TEST_P(ElementwiseTest, ExtremesPassOnWhatIsNotANumber) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   for (const BinaryOp op : {BinaryOp::kMaximum, BinaryOp::kMinimum}) {
-    const Tensor a = FromDoubles(device_, {3}, type_, {nan, 1, nan});
-    const Tensor b = FromDoubles(device_, {3}, type_, {1, nan, nan});
+    const Tensor a = Of({3}, {nan, 1, nan});
+    const Tensor b = Of({3}, {1, nan, nan});
     const Tensor out = Tensor::Zeros(device_, {3}, type_);
     kernels().Binary(op, a, b, out);
     for (const double value : Doubles(out)) EXPECT_TRUE(std::isnan(value));
@@ -264,11 +242,11 @@ TEST_P(ElementwiseTest, GradientsOfExtremesGoToTheFirstAtTies) {
     const double sign = op == BinaryOp::kMaximum ? 1 : -1;
     const std::vector<double> left = {1 * sign, 2 * sign, 3 * sign};
     const std::vector<double> right = {2 * sign, 2 * sign, 2 * sign};
-    const Tensor a = FromDoubles(device_, {3}, type_, left);
-    const Tensor b = FromDoubles(device_, {3}, type_, right);
-    const Tensor dy = FromDoubles(device_, {3}, type_, {10, 20, 30});
-    const Tensor da = FromDoubles(device_, {3}, type_, {1, 1, 1});
-    const Tensor db = FromDoubles(device_, {3}, type_, {1, 1, 1});
+    const Tensor a = Of({3}, left);
+    const Tensor b = Of({3}, right);
+    const Tensor dy = Of({3}, {10, 20, 30});
+    const Tensor da = Of({3}, {1, 1, 1});
+    const Tensor db = Of({3}, {1, 1, 1});
     kernels().ChoiceBackward(op, a, b, /*first=*/true, dy, da, /*accumulate=*/true);
     kernels().ChoiceBackward(op, b, a, /*first=*/false, dy, db, /*accumulate=*/false);
     EXPECT_EQ(Doubles(da), (std::vector<double>{1, 21, 31}));
@@ -279,8 +257,8 @@ TEST_P(ElementwiseTest, GradientsOfExtremesGoToTheFirstAtTies) {
 TEST_P(ElementwiseTest, AffineOfEveryLayout) {
   for (const Layout in : kAllLayouts) {
     for (const Layout out_layout : kDenseLayouts) {
-      const Tensor x = Random({4, 5, 67}, in, 1);
-      const Tensor out = Random({4, 5, 67}, out_layout, 2);
+      const Tensor x = Random({4, 5, 67}, 1, in);
+      const Tensor out = Random({4, 5, 67}, 2, out_layout);
       const std::vector<double> numbers = Doubles(x);
       std::vector<double> expected = Doubles(out);
       for (size_t i = 0; i < numbers.size(); ++i) expected[i] += 0.5 * numbers[i] - 2;
@@ -300,10 +278,10 @@ TEST_P(ElementwiseTest, BiasAndActivation) {
         for (const bool with_pre : {false, true}) {
           SCOPED_TRACE(testing::Message()
                        << static_cast<int>(activation) << " " << n << " x " << d);
-          const Tensor x = Random({n, d}, Layout::kContiguous, 1);
-          const Tensor bias = with_bias ? Random({d}, Layout::kContiguous, 2) : Tensor();
-          const Tensor pre = with_pre ? Random({n, d}, Layout::kContiguous, 3) : Tensor();
-          const Tensor y = Random({n, d}, Layout::kContiguous, 4);
+          const Tensor x = Random({n, d}, 1);
+          const Tensor bias = with_bias ? Random({d}, 2) : Tensor();
+          const Tensor pre = with_pre ? Random({n, d}, 3) : Tensor();
+          const Tensor y = Random({n, d}, 4);
           std::vector<double> sums = Doubles(x);
           if (with_bias) {
             const std::vector<double> biases = Doubles(bias);
@@ -327,11 +305,11 @@ TEST_P(ElementwiseTest, BiasAndActivationBackward) {
   for (const Activation activation : kAllActivations) {
     for (const auto& [n, d] : {std::pair<int64_t, int64_t>{1, 1}, {3, 5}, {300, 257}}) {
       SCOPED_TRACE(testing::Message() << static_cast<int>(activation) << " " << n << " x " << d);
-      const Tensor x = Random({n, d}, Layout::kContiguous, 1);
+      const Tensor x = Random({n, d}, 1);
       MoveOffZero(x);
-      const Tensor y = Random({n, d}, Layout::kContiguous, 2);
-      const Tensor dy = Random({n, d}, Layout::kContiguous, 3);
-      const Tensor dbias = Random({d}, Layout::kContiguous, 4);
+      const Tensor y = Random({n, d}, 2);
+      const Tensor dy = Random({n, d}, 3);
+      const Tensor dbias = Random({d}, 4);
       kernels().BiasActivation(x, Tensor(), activation, Tensor(), y);
       const std::vector<double> numbers = Doubles(x);
       std::vector<double> expected = Doubles(dy);
@@ -354,11 +332,11 @@ TEST_P(ElementwiseTest, GatesAndTheirGradients) {
     for (const Layout layout : {Layout::kContiguous, Layout::kSliced}) {
       SCOPED_TRACE(testing::Message() << static_cast<int>(activation));
       const Shape shape = {33, 67};
-      const Tensor a = Random(shape, layout, 1);
+      const Tensor a = Random(shape, 1, layout);
       MoveOffZero(a);
-      const Tensor b = Random(shape, layout, 2);
-      const Tensor dy = Random(shape, layout, 3);
-      const Tensor y = Random(shape, layout, 4);
+      const Tensor b = Random(shape, 2, layout);
+      const Tensor dy = Random(shape, 3, layout);
+      const Tensor y = Random(shape, 4, layout);
       kernels().Gate(activation, a, b, y);
       const std::vector<double> left = Doubles(a);
       const std::vector<double> right = Doubles(b);
@@ -382,8 +360,8 @@ TEST_P(ElementwiseTest, GatesAndTheirGradients) {
 }
 
 TEST_P(ElementwiseTest, OutputsMayBeInputs) {
-  const Tensor a = Random({31, 130}, Layout::kTransposed, 1);
-  const Tensor b = Random({31, 130}, Layout::kContiguous, 2);
+  const Tensor a = Random({31, 130}, 1, Layout::kTransposed);
+  const Tensor b = Random({31, 130}, 2);
   const std::vector<double> left = Doubles(a);
   const std::vector<double> right = Doubles(b);
   std::vector<double> expected;
@@ -400,9 +378,9 @@ TEST_P(ElementwiseTest, OutputsMayBeInputs) {
 
 TEST_P(ElementwiseTest, LargeTensorsGiveTheSameBitsAsSmallParts) {
   const int64_t size = 300'001;
-  const Tensor x = Random({size}, Layout::kContiguous, 1);
-  const Tensor y = Random({size}, Layout::kContiguous, 2);
-  const Tensor parts = Random({size}, Layout::kContiguous, 3);
+  const Tensor x = Random({size}, 1);
+  const Tensor y = Random({size}, 2);
+  const Tensor parts = Random({size}, 3);
   for (const UnaryOp op : kAllUnary) {
     kernels().Unary(op, x, y);
     for (int64_t start = 0; start < size; start += 777) {
@@ -414,7 +392,7 @@ TEST_P(ElementwiseTest, LargeTensorsGiveTheSameBitsAsSmallParts) {
 }
 
 TEST_P(ElementwiseTest, NothingAroundASliceIsWritten) {
-  const Tensor whole = Random({40, 100}, Layout::kContiguous, 1);
+  const Tensor whole = Random({40, 100}, 1);
   const Tensor before = CopyOf(whole);
   const Tensor part = whole.Slice(0, 3, 30).Slice(1, 5, 71);
   kernels().Unary(UnaryOp::kExp, part, part);
@@ -432,8 +410,8 @@ TEST_P(ElementwiseTest, CopiesOfEveryLayout) {
   for (const Shape& shape : {Shape{}, Shape{70, 90}, Shape{3, 65, 5}, Shape{2, 3, 4, 5, 6, 7}}) {
     for (const Layout in : kAllLayouts) {
       for (const Layout out : kDenseLayouts) {
-        const Tensor from = Random(shape, in, 1);
-        const Tensor to = Random(shape, out, 2);
+        const Tensor from = Random(shape, 1, in);
+        const Tensor to = Random(shape, 2, out);
         kernels().Copy(from, to);
         ASSERT_EQ(Doubles(from), Doubles(to));
       }
@@ -442,8 +420,8 @@ TEST_P(ElementwiseTest, CopiesOfEveryLayout) {
 }
 
 TEST_P(ElementwiseTest, CopiesAndFillsAreParallel) {
-  const Tensor from = Random({700, 513}, Layout::kTransposed, 1);
-  const Tensor to = Random({700, 513}, Layout::kContiguous, 2);
+  const Tensor from = Random({700, 513}, 1, Layout::kTransposed);
+  const Tensor to = Random({700, 513}, 2);
   kernels().Copy(from, to);
   EXPECT_EQ(Doubles(from), Doubles(to));
   kernels().Fill(-1.5, to);
