@@ -1,9 +1,13 @@
 #include "core/tensor/cpu/element_copy.h"
 
+#include <immintrin.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <type_traits>
 
+#include "core/tensor/cpu/element_loop.h"
 #include "core/tensor/cpu/parallel_ranges.h"
 #include "core/tensor/cpu/strided_loop.h"
 
@@ -11,21 +15,92 @@ namespace trainyard {
 namespace {
 
 constexpr int64_t kGrain = 65536;
+constexpr int64_t kTile = 32;
+
+template <typename T>
+inline constexpr int64_t kLane = 32 / sizeof(T);
+
+// Elements before the first that is aligned for streaming.
+template <typename T>
+int64_t Unaligned(const T* to, int64_t count) {
+  const auto offset = static_cast<int64_t>(reinterpret_cast<uintptr_t>(to) % 32 / sizeof(T));
+  return std::min(count, (kLane<T> - offset) % kLane<T>);
+}
+
+// Past the caches; who calls ends with a fence.
+template <typename T>
+void StreamCopy(const T* from, T* to, int64_t count) {
+  int64_t i = Unaligned(to, count);
+  std::copy_n(from, i, to);
+  for (; i + kLane<T> <= count; i += kLane<T>) {
+    _mm256_stream_si256(reinterpret_cast<__m256i*>(to + i),
+                        _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + i)));
+  }
+  std::copy_n(from + i, count - i, to + i);
+}
+
+template <typename T>
+void StreamFill(T value, T* to, int64_t count) {
+  std::array<T, kLane<T>> pattern;
+  pattern.fill(value);
+  const __m256i lane = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(pattern.data()));
+  int64_t i = Unaligned(to, count);
+  std::fill_n(to, i, value);
+  for (; i + kLane<T> <= count; i += kLane<T>) {
+    _mm256_stream_si256(reinterpret_cast<__m256i*>(to + i), lane);
+  }
+  std::fill_n(to + i, count - i, value);
+}
 
 template <typename From, typename To>
-void CopyRow(const From* from, int64_t from_stride, To* to, int64_t to_stride, int64_t count) {
-  if (from_stride == 1 && to_stride == 1) {
-    if constexpr (std::is_same_v<From, To>) {
-      // Where they are the same memory, there is nothing to do.
-      if (from != to) std::memcpy(to, from, static_cast<size_t>(count) * sizeof(To));
-    } else {
-      for (int64_t i = 0; i < count; ++i) to[i] = static_cast<To>(from[i]);
-    }
-  } else {
+void CopyRow(const From* from, int64_t from_stride, To* to, int64_t to_stride, int64_t count,
+             bool streams) {
+  if (from_stride != 1 || to_stride != 1) {
     for (int64_t i = 0; i < count; ++i) {
       to[i * to_stride] = static_cast<To>(from[i * from_stride]);
     }
+  } else if constexpr (std::is_same_v<From, To>) {
+    if (streams) return StreamCopy(from, to, count);
+    // A tensor may be copied to itself.
+    std::memmove(to, from, static_cast<size_t>(count) * sizeof(To));
+  } else {
+    for (int64_t i = 0; i < count; ++i) to[i] = static_cast<To>(from[i]);
   }
+}
+
+// Rows of `to` are columns of `from`: by tiles, so that every line of either is fetched once.
+template <typename From, typename To>
+void CopyTransposed(CpuDevice& device, const StridedLoop& loop, const From* from, To* to) {
+  const int last = loop.rank() - 1;
+  const int64_t rows = loop.size(last - 1);
+  const int64_t columns = loop.size(last);
+  const int64_t bands = (rows + kTile - 1) / kTile;
+  const int64_t matrices = loop.elements() / (rows * columns);
+  const auto copy_tile = [&](const From* source, To* target, int64_t height, int64_t width) {
+    for (int64_t r = 0; r < height; ++r) {
+      for (int64_t c = 0; c < width; ++c) {
+        target[r * loop.stride(0, last - 1) + c] =
+            static_cast<To>(source[r + c * loop.stride(1, last)]);
+      }
+    }
+  };
+  ParallelRanges(
+      device.threads(), matrices * bands, kGrain / (kTile * columns) + 1,
+      [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          const int64_t row = i % bands * kTile;
+          // The matrix' first element, by the loop's own order.
+          loop.ForRows(i / bands * rows * columns, i / bands * rows * columns + 1,
+                       [&](const auto& offsets, int64_t) {
+                         for (int64_t c = 0; c < columns; c += kTile) {
+                           copy_tile(from + offsets[1] + row + c * loop.stride(1, last),
+                                     to + offsets[0] + row * loop.stride(0, last - 1) + c,
+                                     std::min(kTile, rows - row), std::min(kTile, columns - c));
+                         }
+                       });
+        }
+      },
+      1);
 }
 
 template <typename From, typename To>
@@ -34,10 +109,40 @@ void CopyTyped(CpuDevice& device, const Tensor& in, const Tensor& out) {
   const StridedLoop loop(operands);
   const From* const from = in.data<From>();
   To* const to = out.data<To>();
+  if (loop.elements() == 0) return;
+  const int last = loop.rank() - 1;
+  if (last > 0 && loop.row_stride(0) == 1 && loop.row_stride(1) != 1 &&
+      loop.stride(1, last - 1) == 1) {
+    return CopyTransposed(device, loop, from, to);
+  }
+  const bool streams = in.bytes() + out.bytes() >= kStreamedBytes;
   ParallelRanges(device.threads(), loop.elements(), kGrain, [&](int64_t begin, int64_t end) {
     loop.ForRows(begin, end, [&](const auto& offsets, int64_t length) {
-      CopyRow(from + offsets[1], loop.row_stride(1), to + offsets[0], loop.row_stride(0), length);
+      CopyRow(from + offsets[1], loop.row_stride(1), to + offsets[0], loop.row_stride(0), length,
+              streams);
     });
+    if (streams) _mm_sfence();
+  });
+}
+
+template <typename T>
+void FillTyped(CpuDevice& device, T value, const Tensor& out) {
+  const Tensor* const operand = &out;
+  const StridedLoop loop(std::span(&operand, 1));
+  const int64_t stride = loop.row_stride(0);
+  const bool streams = out.bytes() >= kStreamedBytes;
+  T* const to = out.data<T>();
+  ParallelRanges(device.threads(), loop.elements(), kGrain, [&](int64_t begin, int64_t end) {
+    loop.ForRows(begin, end, [&](const auto& offsets, int64_t length) {
+      if (stride == 1 && streams) {
+        StreamFill(value, to + offsets[0], length);
+      } else if (stride == 1) {
+        std::fill_n(to + offsets[0], length, value);
+      } else {
+        for (int64_t i = 0; i < length; ++i) to[offsets[0] + i * stride] = value;
+      }
+    });
+    if (streams) _mm_sfence();
   });
 }
 
@@ -64,22 +169,7 @@ void CopyElements(CpuDevice& device, const Tensor& in, const Tensor& out) {
 }
 
 void FillElements(CpuDevice& device, double value, const Tensor& out) {
-  const Tensor* const operand = &out;
-  const StridedLoop loop(std::span(&operand, 1));
-  DispatchAny(out.dtype(), [&]<typename T>() {
-    T* const to = out.data<T>();
-    const T number = static_cast<T>(value);
-    ParallelRanges(device.threads(), loop.elements(), kGrain, [&](int64_t begin, int64_t end) {
-      loop.ForRows(begin, end, [&](const auto& offsets, int64_t length) {
-        const int64_t stride = loop.row_stride(0);
-        if (stride == 1) {
-          std::fill_n(to + offsets[0], length, number);
-        } else {
-          for (int64_t i = 0; i < length; ++i) to[offsets[0] + i * stride] = number;
-        }
-      });
-    });
-  });
+  DispatchAny(out.dtype(), [&]<typename T>() { FillTyped(device, static_cast<T>(value), out); });
 }
 
 }  // namespace trainyard

@@ -2,6 +2,7 @@
 
 #include <immintrin.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -31,7 +32,8 @@ void Scatter(const T* from, int64_t count, T* to, int64_t stride) {
 template <typename T>
 class RangeRunner {
  public:
-  RangeRunner(const ElementCall<T>& call, const StridedLoop& loop) : call_(call), loop_(loop) {
+  RangeRunner(const ElementCall<T>& call, const StridedLoop& loop, bool streams)
+      : call_(call), loop_(loop), streams_(streams) {
     outputs_ = static_cast<int>(call.outputs.size());
     operands_ = outputs_ + static_cast<int>(call.inputs.size());
     for (int i = 0; i < operands_; ++i) {
@@ -54,6 +56,7 @@ class RangeRunner {
     for (int i = 0; i < operands_; ++i)
       SetPointer(i, base_[i] == nullptr ? nullptr : base_[i] + begin);
     block_.count = end - begin;
+    block_.stream = MayStream();
     call_.function(block_);
   }
 
@@ -73,6 +76,7 @@ class RangeRunner {
     for (int64_t at = 0; at < length; at += step) {
       block_.count = std::min(step, length - at);
       for (int i = 0; i < operands_; ++i) LoadRow(i, base_[i] + offsets[i], at);
+      block_.stream = !buffered && MayStream();
       call_.function(block_);
       for (int i = 0; i < outputs_; ++i) {
         const int64_t stride = loop_.row_stride(i);
@@ -95,6 +99,14 @@ class RangeRunner {
 
  private:
   bool IsPacked(int i) const { return base_[i] != nullptr && !loop_.is_linear(i); }
+
+  bool MayStream() const {
+    if (!streams_) return false;
+    for (const T* out : block_.out) {
+      if (reinterpret_cast<uintptr_t>(out) % 64 != 0) return false;
+    }
+    return true;
+  }
 
   void SetPointer(int operand, T* pointer) {
     if (operand < outputs_) {
@@ -151,6 +163,7 @@ class RangeRunner {
 
   const ElementCall<T>& call_;
   const StridedLoop& loop_;
+  const bool streams_;
   int outputs_ = 0;
   int operands_ = 0;
   std::array<T*, StridedLoop::kMaxOperands> base_{};
@@ -158,6 +171,36 @@ class RangeRunner {
   // Not initialised.
   std::array<std::array<T, kPackLength>, StridedLoop::kMaxOperands> buffers_;
 };
+
+// Not where an output is read, too: its lines are in the caches then.
+template <typename T>
+bool Streams(const ElementCall<T>& call, int64_t elements) {
+  const size_t bytes = static_cast<size_t>(elements) * sizeof(T);
+  if (call.accumulate || bytes * (call.outputs.size() + call.inputs.size()) < kStreamedBytes) {
+    return false;
+  }
+  for (const Tensor* out : call.outputs) {
+    for (const Tensor* in : call.inputs) {
+      if (out->defined() && in->defined() && out->raw_data() == in->raw_data()) return false;
+    }
+  }
+  return true;
+}
+
+template <typename T>
+void RunRange(const ElementCall<T>& call, const StridedLoop& loop, bool streams, int64_t begin,
+              int64_t end) {
+  RangeRunner<T> runner(call, loop, streams);
+  if (runner.AllLinear()) {
+    runner.RunLinear(begin, end);
+  } else if (loop.row_length() < kShortRow) {
+    runner.RunPacked(begin, end);
+  } else {
+    loop.ForRows(begin, end,
+                 [&](const Offsets& offsets, int64_t length) { runner.RunRow(offsets, length); });
+  }
+  if (streams) _mm_sfence();
+}
 
 }  // namespace
 
@@ -167,19 +210,9 @@ void RunElements(CpuDevice& device, const ElementCall<T>& call) {
   const auto end = std::copy(call.outputs.begin(), call.outputs.end(), operands.begin());
   std::copy(call.inputs.begin(), call.inputs.end(), end);
   const StridedLoop loop(std::span(operands.data(), call.outputs.size() + call.inputs.size()));
+  const bool streams = Streams(call, loop.elements());
   ParallelRanges(device.threads(), loop.elements(), static_cast<int64_t>(call.cost),
-                 [&](int64_t begin, int64_t stop) {
-                   RangeRunner<T> runner(call, loop);
-                   if (runner.AllLinear()) {
-                     runner.RunLinear(begin, stop);
-                   } else if (loop.row_length() < kShortRow) {
-                     runner.RunPacked(begin, stop);
-                   } else {
-                     loop.ForRows(begin, stop, [&](const Offsets& offsets, int64_t length) {
-                       runner.RunRow(offsets, length);
-                     });
-                   }
-                 });
+                 [&](int64_t begin, int64_t stop) { RunRange(call, loop, streams, begin, stop); });
 }
 
 template void RunElements(CpuDevice&, const ElementCall<float>&);

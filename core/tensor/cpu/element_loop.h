@@ -12,6 +12,10 @@ namespace trainyard {
 // How many elements pay for a second thread: about what one does in ten microseconds.
 enum class ElementCost : int64_t { kArithmetic = 32768, kFunction = 8192 };
 
+// A call that touches so many bytes leaves nothing in the caches anyway: its results pass them by,
+// which spares reading the lines that are overwritten.
+inline constexpr size_t kStreamedBytes = size_t{32} << 20;
+
 // What is run, and on what: tensors of the shape of the first output. Undefined tensors become null
 // pointers.
 template <typename T>
