@@ -1,5 +1,6 @@
 #include "core/tensor/cpu/element_blocks.h"
 #include "core/tensor/cpu/optimizer_blocks.h"
+#include "core/tensor/cpu/random_blocks.h"
 #include "core/tensor/cpu/row_blocks.h"
 
 namespace trainyard {
@@ -52,6 +53,12 @@ template <>
 const OptimizerBlocks<double>& OptimizerBlocksOf<double>() {
   static const auto blocks = PlainBlocks<OptimizerBlocks<double>>();
   return blocks;
+}
+
+PhiloxWords BestPhiloxWords() {
+  static const PhiloxWords best =
+      __builtin_cpu_supports("avx512f") ? Avx512PhiloxWords() : Avx2PhiloxWords();
+  return best;
 }
 
 }  // namespace trainyard

@@ -15,7 +15,7 @@ namespace trainyard {
 namespace {
 
 constexpr int64_t kGrain = 65536;
-constexpr int64_t kTile = 32;
+constexpr int64_t kTile = 16;
 
 template <typename T>
 inline constexpr int64_t kLane = 32 / sizeof(T);
@@ -68,7 +68,23 @@ void CopyRow(const From* from, int64_t from_stride, To* to, int64_t to_stride, i
   }
 }
 
-// Rows of `to` are columns of `from`: by tiles, so that every line of either is fetched once.
+// target[r, c] = source[c, r]. Whole lines are read and written at once: rows that are far apart
+// may not stay in the cache together.
+template <typename From, typename To>
+void CopyTile(const From* source, int64_t source_stride, To* target, int64_t target_stride,
+              int64_t rows, int64_t columns) {
+  std::array<std::array<To, kTile>, kTile> tile;
+  for (int64_t c = 0; c < columns; ++c) {
+    for (int64_t r = 0; r < rows; ++r) {
+      tile[r][c] = static_cast<To>(source[c * source_stride + r]);
+    }
+  }
+  for (int64_t r = 0; r < rows; ++r) {
+    std::copy_n(tile[r].data(), columns, target + r * target_stride);
+  }
+}
+
+// Rows of `to` are columns of `from`, in bands of rows.
 template <typename From, typename To>
 void CopyTransposed(CpuDevice& device, const StridedLoop& loop, const From* from, To* to) {
   const int last = loop.rank() - 1;
@@ -76,12 +92,12 @@ void CopyTransposed(CpuDevice& device, const StridedLoop& loop, const From* from
   const int64_t columns = loop.size(last);
   const int64_t bands = (rows + kTile - 1) / kTile;
   const int64_t matrices = loop.elements() / (rows * columns);
-  const auto copy_tile = [&](const From* source, To* target, int64_t height, int64_t width) {
-    for (int64_t r = 0; r < height; ++r) {
-      for (int64_t c = 0; c < width; ++c) {
-        target[r * loop.stride(0, last - 1) + c] =
-            static_cast<To>(source[r + c * loop.stride(1, last)]);
-      }
+  const int64_t from_stride = loop.stride(1, last);
+  const int64_t to_stride = loop.stride(0, last - 1);
+  const auto copy_band = [&](const From* source, To* target, int64_t height) {
+    for (int64_t c = 0; c < columns; c += kTile) {
+      CopyTile(source + c * from_stride, from_stride, target + c, to_stride, height,
+               std::min(kTile, columns - c));
     }
   };
   ParallelRanges(
@@ -92,11 +108,8 @@ void CopyTransposed(CpuDevice& device, const StridedLoop& loop, const From* from
           // The matrix' first element, by the loop's own order.
           loop.ForRows(i / bands * rows * columns, i / bands * rows * columns + 1,
                        [&](const auto& offsets, int64_t) {
-                         for (int64_t c = 0; c < columns; c += kTile) {
-                           copy_tile(from + offsets[1] + row + c * loop.stride(1, last),
-                                     to + offsets[0] + row * loop.stride(0, last - 1) + c,
-                                     std::min(kTile, rows - row), std::min(kTile, columns - c));
-                         }
+                         copy_band(from + offsets[1] + row, to + offsets[0] + row * to_stride,
+                                   std::min(kTile, rows - row));
                        });
         }
       },

@@ -1,8 +1,11 @@
+#include <immintrin.h>
+
 #include <algorithm>
 #include <cmath>
 
 #include "core/tensor/cpu/cpu_device.h"
 #include "core/tensor/cpu/cpu_kernels.h"
+#include "core/tensor/cpu/element_loop.h"
 #include "core/tensor/cpu/parallel_ranges.h"
 #include "core/tensor/cpu/row_blocks.h"
 #include "core/tensor/kernels/norm_kernels.h"
@@ -30,6 +33,13 @@ NormRow<T> RowOf(NormKind kind, const Tensor& x, const Tensor& gain, const Tenso
   return row;
 }
 
+// Whether results of so many rows pass the caches: see kStreamedBytes.
+template <typename T>
+bool Streams(const T* out, int64_t n, int64_t d, int streams) {
+  return static_cast<size_t>(n * d * streams) * sizeof(T) >= kStreamedBytes &&
+         static_cast<size_t>(d) * sizeof(T) % 64 == 0 && reinterpret_cast<uintptr_t>(out) % 64 == 0;
+}
+
 template <typename T>
 void Forward(CpuDevice& device, NormKind kind, const NormRow<T>& first, int64_t n, double epsilon,
              T* y, T* mean, T* rstd) {
@@ -37,6 +47,7 @@ void Forward(CpuDevice& device, NormKind kind, const NormRow<T>& first, int64_t 
   const int64_t d = first.count;
   const auto of_rows = [&](int64_t begin, int64_t end) {
     NormRow<T> row = first;
+    row.stream = first.x != y && Streams(y, n, d, 2);
     for (int64_t i = begin; i < end; ++i) {
       row.x = first.x + i * d;
       double center = 0;
@@ -54,6 +65,7 @@ void Forward(CpuDevice& device, NormKind kind, const NormRow<T>& first, int64_t 
       if (mean != nullptr) mean[i] = row.center;
       if (rstd != nullptr) rstd[i] = row.factor;
     }
+    if (row.stream) _mm_sfence();
   };
   ParallelRanges(device.threads(), n, RowsOfGrain(d), of_rows, 1);
 }
@@ -80,6 +92,8 @@ double BackwardRows(const BackwardCall<T>& call, int64_t begin, int64_t end, T* 
   const double d = static_cast<double>(call.row.count);
   const double one_gain = call.row.one_gain ? call.row.gain[0] : 1;
   NormRow<T> row = call.row;
+  row.stream = call.dx != nullptr && !call.accumulate && call.dx != call.dy &&
+               call.dx != call.row.x && Streams(call.dx, call.n, row.count, 3);
   NormGradientRow<T> gradient;
   gradient.dgain = dgain;
   gradient.dbias = dbias;
@@ -99,6 +113,7 @@ double BackwardRows(const BackwardCall<T>& call, int64_t begin, int64_t end, T* 
     gradient.dx = call.dx + i * row.count;
     blocks.norm_gradient(row, gradient);
   }
+  if (row.stream) _mm_sfence();
   return products;
 }
 

@@ -1,6 +1,6 @@
 #include <algorithm>
-#include <array>
 #include <cmath>
+#include <tuple>
 #include <vector>
 
 #include "core/tensor/cpu/cpu_device.h"
@@ -20,68 +20,151 @@ std::vector<double> Frequencies(double base, int64_t count) {
   return frequencies;
 }
 
+// Cosines and sines of the positions [0, positions()) for one base and one size of vectors, kept
+// from call to call.
 template <typename T>
-void RotateVector(const RotaryArguments& arguments, const double* cosines, const double* sines,
-                  int64_t half, const T* x, T* out) {
-  const bool neighbors = arguments.pairing == RotaryPairing::kNeighbors;
+class RotaryTable {
+ public:
+  // Larger positions are computed where they occur.
+  static constexpr int64_t kMostPositions = 65536;
+
+  void Prepare(CpuDevice& device, double base, int64_t half, int64_t positions) {
+    if (base != base_ || half != half_) {
+      base_ = base;
+      half_ = half;
+      positions_ = 0;
+      frequencies_ = Frequencies(base, half);
+    }
+    positions = std::min(positions, kMostPositions);
+    if (positions <= positions_) return;
+    positions = std::min(kMostPositions, std::max(positions, 2 * positions_));
+    values_.resize(static_cast<size_t>(2 * half * positions));
+    ParallelRanges(device.threads(), positions - positions_, 4096 / half + 1,
+                   [&](int64_t begin, int64_t end) {
+                     for (int64_t i = positions_ + begin; i < positions_ + end; ++i) {
+                       Compute(i, values_.data() + 2 * half * i);
+                     }
+                   });
+    positions_ = positions;
+  }
+
+  // Of one position: `half` cosines, then `half` sines; `buffer` has room for them.
+  const T* Of(int64_t position, T* buffer) const {
+    if (position >= 0 && position < positions_) return values_.data() + 2 * half_ * position;
+    Compute(position, buffer);
+    return buffer;
+  }
+
+ private:
+  void Compute(int64_t position, T* to) const {
+    for (int64_t j = 0; j < half_; ++j) {
+      const double angle = static_cast<double>(position) * frequencies_[j];
+      to[j] = static_cast<T>(std::cos(angle));
+      to[half_ + j] = static_cast<T>(std::sin(angle));
+    }
+  }
+
+  double base_ = 0;
+  int64_t half_ = 0;
+  int64_t positions_ = 0;
+  std::vector<double> frequencies_;
+  std::vector<T> values_;
+};
+
+// Coordinates `distance` apart, one pair every `step`. Where x is out, it is so element for
+// element: no pair is touched by another's turn.
+template <bool accumulate, typename T>
+void Rotate(const T* x, T* out, const T* turn, T sign, int64_t half, int64_t step,
+            int64_t distance) {
+#pragma GCC ivdep
   for (int64_t i = 0; i < half; ++i) {
-    const int64_t first = neighbors ? 2 * i : i;
-    const int64_t second = neighbors ? 2 * i + 1 : i + half;
-    const T cosine = static_cast<T>(cosines[i]);
-    const T sine = static_cast<T>(sines[i]);
-    const T a = x[first] * cosine - x[second] * sine;
-    const T b = x[first] * sine + x[second] * cosine;
-    out[first] = arguments.accumulate ? out[first] + a : a;
-    out[second] = arguments.accumulate ? out[second] + b : b;
+    const T cosine = turn[i];
+    const T sine = sign * turn[half + i];
+    const T first = x[i * step];
+    const T second = x[i * step + distance];
+    const T a = first * cosine - second * sine;
+    const T b = first * sine + second * cosine;
+    out[i * step] = accumulate ? out[i * step] + a : a;
+    out[i * step + distance] = accumulate ? out[i * step + distance] + b : b;
+  }
+}
+
+template <typename T>
+void RotateVector(const RotaryArguments& arguments, const T* turn, int64_t half, const T* x,
+                  T* out) {
+  const T sign = arguments.inverse ? T(-1) : T(1);
+  const auto rotate = arguments.accumulate ? Rotate<true, T> : Rotate<false, T>;
+  if (arguments.pairing == RotaryPairing::kHalves) {
+    rotate(x, out, turn, sign, half, 1, half);
+  } else {
+    rotate(x, out, turn, sign, half, 2, 1);
   }
 }
 
 // All vectors of one position of one sequence.
 template <typename T>
-void RotatePosition(const RotaryArguments& arguments, const double* cosines, const double* sines,
-                    const T* x, T* out, int axis) {
+void RotatePosition(const RotaryArguments& arguments, const T* turn, const T* x, T* out, int axis) {
   const Tensor& from = arguments.x;
   if (axis == from.rank() - 1) {
-    return RotateVector(arguments, cosines, sines, from.size(axis) / 2, x, out);
+    return RotateVector(arguments, turn, from.size(axis) / 2, x, out);
   }
   for (int64_t i = 0; i < from.size(axis); ++i) {
-    RotatePosition(arguments, cosines, sines, x + i * from.stride(axis),
-                   out + i * arguments.out.stride(axis), axis + 1);
+    RotatePosition(arguments, turn, x + i * from.stride(axis), out + i * arguments.out.stride(axis),
+                   axis + 1);
   }
 }
 
+struct PositionRange {
+  int64_t least = 0;
+  int64_t most = 0;
+};
+
+PositionRange RangeOf(const RotaryArguments& arguments) {
+  const Tensor& positions = arguments.positions;
+  if (!positions.defined()) return {arguments.first, arguments.first + arguments.x.size(1) - 1};
+  PositionRange range;
+  for (int64_t b = 0; b < positions.size(0); ++b) {
+    const int32_t* const row = positions.data<int32_t>() + b * positions.stride(0);
+    for (int64_t i = 0; i < positions.size(1); ++i) {
+      const int64_t position = row[i * positions.stride(1)];
+      range.least = std::min(range.least, position);
+      range.most = std::max(range.most, position);
+    }
+  }
+  return range;
+}
+
+int64_t PositionAt(const RotaryArguments& arguments, int64_t sequence, int64_t at) {
+  const Tensor& positions = arguments.positions;
+  if (!positions.defined()) return arguments.first + at;
+  return positions.data<int32_t>()[sequence * positions.stride(0) + at * positions.stride(1)];
+}
+
 template <typename T>
-void RotaryTyped(CpuDevice& device, const RotaryArguments& arguments) {
-  const auto& [x, out, positions, first, base, pairing, inverse, accumulate] = arguments;
+void RotaryTyped(CpuDevice& device, RotaryTable<T>& table, const RotaryArguments& arguments) {
+  const Tensor& x = arguments.x;
+  const Tensor& out = arguments.out;
+  if (x.elements() == 0) return;
   const int64_t n = x.size(1);
   const int64_t half = x.size(-1) / 2;
-  if (x.elements() == 0) return;
-  const std::vector<double> frequencies = Frequencies(base, half);
-  const int64_t vectors = x.size(0) * n;
-  std::vector<double> table(static_cast<size_t>(2 * half * vectors));
-  ParallelRanges(device.threads(), vectors, 4096 / half + 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t sequence = i / n;
-      const int64_t at = i % n;
-      const double position = static_cast<double>(
-          arguments.positions.defined()
-              ? arguments.positions.data<int32_t>()[sequence * arguments.positions.stride(0) +
-                                                    at * arguments.positions.stride(1)]
-              : arguments.first + at);
-      double* const cosines = table.data() + 2 * half * i;
-      double* const sines = cosines + half;
-      for (int64_t j = 0; j < half; ++j) {
-        cosines[j] = std::cos(position * frequencies[j]);
-        sines[j] = (arguments.inverse ? -1 : 1) * std::sin(position * frequencies[j]);
-      }
-      RotatePosition(
-          arguments, cosines, sines,
-          arguments.x.data<T>() + sequence * arguments.x.stride(0) + at * arguments.x.stride(1),
-          arguments.out.data<T>() + sequence * arguments.out.stride(0) +
-              at * arguments.out.stride(1),
-          2);
-    }
-  });
+  const PositionRange range = RangeOf(arguments);
+  table.Prepare(device, arguments.base, half, range.most + 1);
+  const int64_t count = x.size(0) * n;
+  // Positions that the table does not hold are rare: one thread computes them, in one buffer.
+  const bool all_in_table = range.least >= 0 && range.most < RotaryTable<T>::kMostPositions;
+  std::vector<T> buffer(all_in_table ? 0 : static_cast<size_t>(2 * half));
+  ParallelRanges(
+      device.threads(), count, all_in_table ? 16384 * count / x.elements() + 1 : count,
+      [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          const int64_t sequence = i / n;
+          const int64_t at = i % n;
+          RotatePosition(arguments, table.Of(PositionAt(arguments, sequence, at), buffer.data()),
+                         x.data<T>() + sequence * x.stride(0) + at * x.stride(1),
+                         out.data<T>() + sequence * out.stride(0) + at * out.stride(1), 2);
+        }
+      },
+      1);
 }
 
 class CpuPositionKernels : public PositionKernels {
@@ -89,8 +172,9 @@ class CpuPositionKernels : public PositionKernels {
   explicit CpuPositionKernels(CpuDevice& device) : device_(device) {}
 
   void Rotary(const RotaryArguments& arguments) override {
-    DispatchFloating(arguments.x.dtype(), "rotary",
-                     [&]<typename T>() { RotaryTyped<T>(device_, arguments); });
+    DispatchFloating(arguments.x.dtype(), "rotary", [&]<typename T>() {
+      RotaryTyped<T>(device_, std::get<RotaryTable<T>>(tables_), arguments);
+    });
   }
 
   void Sinusoid(int64_t first, double base, const Tensor& out) override {
@@ -140,6 +224,7 @@ class CpuPositionKernels : public PositionKernels {
 
  private:
   CpuDevice& device_;
+  std::tuple<RotaryTable<float>, RotaryTable<double>> tables_;
 };
 
 }  // namespace

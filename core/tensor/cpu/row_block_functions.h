@@ -116,6 +116,11 @@ inline void WithGain(const NormRow<Scalar>& row, Body body) {
   }
 }
 
+template <typename Body>
+inline void ForLanesOf(const NormRow<Scalar>& row, Body body) {
+  row.stream ? ForStreamedLanes(row.count, body) : ForLanes(row.count, body);
+}
+
 inline void NormalizeRow(const NormRow<Scalar>& row, Scalar* y) {
   const Scalar* const x = row.x;
   const Scalar* const bias = row.bias;
@@ -123,11 +128,11 @@ inline void NormalizeRow(const NormRow<Scalar>& row, Scalar* y) {
   const Lanes factor = Lanes::Of(row.factor);
   WithGain(row, [=, &row](auto gain) {
     if (bias == nullptr) {
-      ForLanes(row.count, [=](auto access, int64_t j) {
+      ForLanesOf(row, [=](auto access, int64_t j) {
         access.Store((access.Load(x + j) - center) * factor * gain(access, j), y + j);
       });
     } else {
-      ForLanes(row.count, [=](auto access, int64_t j) {
+      ForLanesOf(row, [=](auto access, int64_t j) {
         const Lanes normal = (access.Load(x + j) - center) * factor;
         access.Store(Fma(normal, gain(access, j), access.Load(bias + j)), y + j);
       });
@@ -168,7 +173,7 @@ inline void NormGradient(const NormRow<Scalar>& row, const NormGradientRow<Scala
   const Lanes mean_sum = Lanes::Of(gradient.mean_sum);
   const Lanes mean_product = Lanes::Of(gradient.mean_product);
   WithGain(row, [=, &row](auto gain) {
-    ForLanes(row.count, [=](auto access, int64_t j) {
+    ForLanesOf(row, [=](auto access, int64_t j) {
       const Lanes normal = (access.Load(x + j) - center) * factor;
       const Lanes weighted = access.Load(dy + j) * gain(access, j);
       const Lanes value = (weighted - Fma(normal, mean_product, mean_sum)) * factor;

@@ -15,6 +15,8 @@ struct NormRow {
   const T* bias = nullptr;  // or null
   T center = 0;
   T factor = 1;  // 1 / root
+  // Results are written past the caches, to lines of 64 bytes that begin there.
+  bool stream = false;
 };
 
 // Its gradients. With x' = (x - center) * factor: sums of gain * dy and of gain * dy * x' (with
