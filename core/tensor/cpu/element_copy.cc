@@ -68,11 +68,48 @@ void CopyRow(const From* from, int64_t from_stride, To* to, int64_t to_stride, i
   }
 }
 
+// target[r, c] = source[c, r] for 8 x 8 elements.
+void TransposeEight(const float* source, int64_t source_stride, float* target,
+                    int64_t target_stride) {
+  __m256 rows[8];
+  __m256 pairs[8];
+  for (int i = 0; i < 8; ++i) rows[i] = _mm256_loadu_ps(source + i * source_stride);
+  for (int i = 0; i < 8; i += 2) {
+    pairs[i] = _mm256_unpacklo_ps(rows[i], rows[i + 1]);
+    pairs[i + 1] = _mm256_unpackhi_ps(rows[i], rows[i + 1]);
+  }
+  for (int i = 0; i < 8; i += 4) {
+    for (int k = 0; k < 2; ++k) {
+      const __m256d a = _mm256_castps_pd(pairs[i + k]);
+      const __m256d b = _mm256_castps_pd(pairs[i + 2 + k]);
+      rows[i + 2 * k] = _mm256_castpd_ps(_mm256_unpacklo_pd(a, b));
+      rows[i + 2 * k + 1] = _mm256_castpd_ps(_mm256_unpackhi_pd(a, b));
+    }
+  }
+  for (int i = 0; i < 4; ++i) {
+    _mm256_storeu_ps(target + i * target_stride,
+                     _mm256_permute2f128_ps(rows[i], rows[i + 4], 0x20));
+    _mm256_storeu_ps(target + (i + 4) * target_stride,
+                     _mm256_permute2f128_ps(rows[i], rows[i + 4], 0x31));
+  }
+}
+
 // target[r, c] = source[c, r]. Whole lines are read and written at once: rows that are far apart
 // may not stay in the cache together.
 template <typename From, typename To>
 void CopyTile(const From* source, int64_t source_stride, To* target, int64_t target_stride,
               int64_t rows, int64_t columns) {
+  if constexpr (std::is_same_v<From, float> && std::is_same_v<To, float>) {
+    if (rows == kTile && columns == kTile) {
+      for (int64_t r = 0; r < kTile; r += 8) {
+        for (int64_t c = 0; c < kTile; c += 8) {
+          TransposeEight(source + c * source_stride + r, source_stride,
+                         target + r * target_stride + c, target_stride);
+        }
+      }
+      return;
+    }
+  }
   std::array<std::array<To, kTile>, kTile> tile;
   for (int64_t c = 0; c < columns; ++c) {
     for (int64_t r = 0; r < rows; ++r) {
