@@ -113,9 +113,9 @@ class Recorder {
     }
     return variables;
   }
-  // Outputs that are the slices of `whole`, which is one contiguous tensor, along `axis`. Their
-  // gradients are written into slices of one buffer, so that the backward pass copies nothing; it
-  // gets that buffer by TakePacked().
+  // Outputs that are the slices of `whole` along `axis`, together all of it. Their gradients are
+  // written into slices of one buffer, so that the backward pass copies nothing; it gets that
+  // buffer by TakePacked().
   template <typename Function>
   std::vector<Variable> RecordSlices(const Tensor& whole, int axis,
                                      std::span<const int64_t> lengths, Function&& backward) {

@@ -11,22 +11,6 @@
 #include "core/tensor/tensor_error.h"
 
 namespace trainyard::nn {
-
-void ExpectClasses(const char* operation, const Tensor& targets, int64_t rows, int64_t classes) {
-  if (!targets.defined() || targets.dtype() != DType::kInt32 || targets.elements() != rows) {
-    ThrowInvalidTensor(operation, ": targets are ", targets.Description(), "; expected ", rows,
-                       " of int32");
-  }
-  if (!targets.device().is_host() || rows == 0) return;
-  const Tensor whole = targets.Contiguous();
-  const int32_t* const values = whole.data<int32_t>();
-  for (int64_t i = 0; i < rows; ++i) {
-    if (values[i] >= -1 && values[i] < classes) continue;
-    ThrowInvalidTensor(operation, ": target ", values[i], " of row ", i, " is not in -1 to ",
-                       classes - 1);
-  }
-}
-
 namespace {
 
 void CheckWeights(const char* operation, const Variable& x, const CrossEntropyOptions& options,
@@ -66,7 +50,7 @@ Variable CrossEntropy(const Variable& logits, const Tensor& targets,
                       const CrossEntropyOptions& options) {
   ExpectRankAtLeast("cross_entropy", logits, 1);
   const Tensor rows = AsStridedRows(logits.value());
-  ExpectClasses("cross_entropy", targets, rows.size(0), rows.size(1));
+  ExpectIndices("cross_entropy", "target", targets, rows.size(0), rows.size(1));
   CheckWeights("cross_entropy", logits, options, rows.size(0));
   const Tensor classes = Flat(targets);
   const Tensor weights = Flat(options.weights);
@@ -132,7 +116,7 @@ void CheckLinearCrossEntropy(const Variable& x, const Variable& table, const Var
     ExpectShape(kOperation, "bias", bias.value(), {table.size(0)});
   }
   const int64_t rows = AsStridedRows(x.value()).size(0);
-  ExpectClasses(kOperation, targets, rows, table.size(0));
+  ExpectIndices(kOperation, "target", targets, rows, table.size(0));
   CheckWeights(kOperation, x, options, rows);
 }
 

@@ -29,8 +29,4 @@ Variable LinearCrossEntropy(const Variable& x, const Variable& table, const Vari
                             const Tensor& targets, const CrossEntropyOptions& options = {},
                             int64_t slice_elements = int64_t{1} << 21);
 
-// Throws INVALID_ARGUMENT unless `targets` are int32, `rows` many and, where the host can see them,
-// in -1 … classes - 1.
-void ExpectClasses(const char* operation, const Tensor& targets, int64_t rows, int64_t classes);
-
 }  // namespace trainyard::nn

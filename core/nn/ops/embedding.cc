@@ -1,6 +1,5 @@
 #include "core/nn/ops/embedding.h"
 
-#include "core/nn/ops/cross_entropy.h"
 #include "core/nn/ops/support.h"
 #include "core/nn/recorder.h"
 #include "core/tensor/kernels/embedding_kernels.h"
@@ -10,7 +9,8 @@ namespace trainyard::nn {
 Variable Embed(const Variable& table, const Tensor& indices, double scale) {
   ExpectFloating("embed", table);
   ExpectShape("embed", "table", table.value(), {-1, -1});
-  ExpectClasses("embed", indices, indices.defined() ? indices.elements() : 0, table.size(0));
+  ExpectIndices("embed", "token", indices, indices.defined() ? indices.elements() : 0,
+                table.size(0));
   const Tensor flat = indices.Contiguous().View({indices.elements()});
   const Tensor y =
       Tensor::Empty(table.device(), indices.shape().WithAppended(table.size(1)), table.dtype());

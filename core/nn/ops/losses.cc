@@ -12,19 +12,27 @@
 namespace trainyard::nn {
 namespace {
 
+// Throws unless `x` broadcasts to the shape of the predictions.
+void ExpectNoWider(const char* operation, const char* name, const Variable& predictions,
+                   const Variable& x) {
+  ExpectSameFloating(operation, predictions, x);
+  if (BroadcastShapes(operation, predictions.shape(), x.shape()) == predictions.shape()) return;
+  ThrowInvalidTensor(operation, ": ", name, " of shape ", x.shape().ToString(),
+                     " for predictions of shape ", predictions.shape().ToString());
+}
+
 Variable WeightedMean(const Variable& losses, const LossOptions& options) {
-  const Variable weighted =
-      options.weights.defined() ? Multiply(losses, Variable(options.weights)) : losses;
+  Variable weighted = losses;
+  if (options.weights.defined()) {
+    ExpectNoWider("loss", "weights", losses, options.weights);
+    weighted = losses * Variable(options.weights);
+  }
   if (options.divisor == 0) return Mean(weighted);
   return Sum(weighted) / options.divisor;
 }
 
 Variable Difference(const char* operation, const Variable& predictions, const Variable& targets) {
-  ExpectSameFloating(operation, predictions, targets);
-  if (BroadcastShapes(operation, predictions.shape(), targets.shape()) != predictions.shape()) {
-    ThrowInvalidTensor(operation, ": targets of shape ", targets.shape().ToString(),
-                       " for predictions of shape ", predictions.shape().ToString());
-  }
+  ExpectNoWider(operation, "targets", predictions, targets);
   return predictions - targets;
 }
 
@@ -58,7 +66,7 @@ Variable AbsoluteError(const Variable& predictions, const Variable& targets,
 // t softplus(-x) + (1 - t) softplus(x): nothing cancels for targets of 0 and 1.
 Variable BinaryCrossEntropy(const Variable& logits, const Variable& targets,
                             const LossOptions& options) {
-  ExpectSameFloating("binary_cross_entropy", logits, targets);
+  ExpectNoWider("binary_cross_entropy", "targets", logits, targets);
   return WeightedMean(targets * Softplus(-logits) + (1 - targets) * Softplus(logits), options);
 }
 

@@ -23,6 +23,22 @@ void ExpectRankAtLeast(const char* operation, const Variable& x, int rank) {
                      " dimensions");
 }
 
+void ExpectIndices(const char* operation, const char* name, const Tensor& indices, int64_t count,
+                   int64_t bound) {
+  if (!indices.defined() || indices.dtype() != DType::kInt32 || indices.elements() != count) {
+    ThrowInvalidTensor(operation, ": ", name, "s are ", indices.Description(), "; expected ", count,
+                       " of int32");
+  }
+  if (!indices.device().is_host() || count == 0) return;
+  const Tensor whole = indices.Contiguous();
+  const int32_t* const values = whole.data<int32_t>();
+  for (int64_t i = 0; i < count; ++i) {
+    if (values[i] >= -1 && values[i] < bound) continue;
+    ThrowInvalidTensor(operation, ": ", name, " ", values[i], " of row ", i, " is not in -1 to ",
+                       bound - 1);
+  }
+}
+
 namespace {
 
 Shape RowShape(const Tensor& x) {

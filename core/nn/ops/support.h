@@ -16,6 +16,11 @@ void ExpectSameFloating(const char* operation, const Variable& a, const Variable
 // Throws unless `x` is floating and has at least `rank` dimensions.
 void ExpectRankAtLeast(const char* operation, const Variable& x, int rank);
 
+// Throws unless `indices` are int32, `count` many and, where the host can see them, in
+// -1 … bound - 1. `name` is what one of them is called.
+void ExpectIndices(const char* operation, const char* name, const Tensor& indices, int64_t count,
+                   int64_t bound);
+
 // All dimensions but the last as one: [n, d]. The rows are contiguous.
 Tensor AsRows(const Tensor& x);
 // Undefined for an undefined one.

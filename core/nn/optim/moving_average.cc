@@ -22,10 +22,13 @@ void MovingAverage::Follow() {
     const Parameter* const parameter = parameters_.Find(entry.first);
     return parameter == nullptr || parameter->value().shape() != entry.second.shape();
   });
+  int64_t largest = 0;
   for (const auto& parameter : parameters_.all()) {
+    largest = std::max(largest, parameter->value().elements());
     if (averages_.contains(parameter->name())) continue;
     averages_.emplace(parameter->name(), parameter->value().Clone());
   }
+  scratch_ = Tensor::Empty(parameters_.device(), {largest}, parameters_.dtype());
 }
 
 void MovingAverage::Update() {
@@ -46,7 +49,8 @@ void MovingAverage::Swap() {
   Follow();
   for (const auto& parameter : parameters_.all()) {
     const Tensor& average = averages_.find(parameter->name())->second;
-    const Tensor kept = parameter->value().Clone();
+    const Tensor kept = scratch_.Slice(0, 0, average.elements()).View(average.shape());
+    kept.CopyFrom(parameter->value());
     parameter->value().CopyFrom(average);
     average.CopyFrom(kept);
   }

@@ -21,7 +21,8 @@ class MovingAverage {
   MovingAverage(const ParameterSet& parameters, double decay);
 
   void Update();
-  // Exchanges averages and values; a second call puts them back.
+  // Exchanges averages and values; a second call puts them back. Needs no memory where the
+  // parameters are those of the last Update or Swap.
   void Swap();
 
   void Save(ByteWriter& writer) const;
@@ -36,6 +37,7 @@ class MovingAverage {
   int64_t updates_ = 0;
   int64_t version_ = -1;  // of the set when `averages_` was last compared with it
   std::map<std::string, Tensor, std::less<>> averages_;
+  Tensor scratch_;  // as large as the largest parameter
 };
 
 // While it lives, parameters have their averages as values.

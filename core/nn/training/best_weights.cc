@@ -35,6 +35,7 @@ void BestWeights::Save(ByteWriter& writer) const {
   writer.Put(step_);
   writer.Put(fruitless_);
   writer.PutText(weights_);
+  writer.Put(static_cast<uint8_t>(version_ == parameters_.version()));
 }
 
 void BestWeights::Load(ByteReader& reader) {
@@ -42,7 +43,7 @@ void BestWeights::Load(ByteReader& reader) {
   step_ = reader.Take<int64_t>();
   fruitless_ = reader.Take<int32_t>();
   weights_ = std::string(reader.TakeText());
-  version_ = parameters_.version();
+  version_ = reader.Take<uint8_t>() != 0 ? parameters_.version() : -1;
 }
 
 }  // namespace trainyard::nn

@@ -41,6 +41,9 @@ struct TrainingSummary {
 // to the same training (TrainingOptions::fingerprint), with the same bits as a run that was never
 // interrupted (limits and rates by seconds excepted).
 //
+// With several workers each calls this with a model, a device and a context of its own, all alike;
+// all contexts give the same checkpoint, and rank 0 evaluates, reports and saves.
+//
 // Errors: INVALID_ARGUMENT for options; CANCELLED; OUT_OF_RANGE when the training diverges;
 // RESOURCE_EXHAUSTED when memory runs out; ABORTED when another worker ended; DATA_LOSS for a
 // damaged checkpoint; those of the model.

@@ -59,7 +59,8 @@ void TrainingMonitor::ReportMetrics(Course& course, const StepOutcome& outcome, 
   values.emplace_back("train/learning_rate", rate);
   values.emplace_back("train/gradient_norm", outcome.gradient.norm());
   if (course.seconds > 0) {
-    values.emplace_back("train/weight_per_second", course.weight / course.seconds);
+    values.emplace_back(absl::StrCat("train/", options_.weight_name, "_per_second"),
+                        course.weight / course.seconds);
     values.emplace_back("train/steps_per_second",
                         static_cast<double>(course.step) / course.seconds);
   }

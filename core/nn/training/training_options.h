@@ -59,6 +59,8 @@ struct TrainingOptions {
   absl::Duration checkpoint_every = absl::Seconds(30);
   // What tells the trainings apart whose checkpoints this one may go on from.
   uint64_t fingerprint = 0;
+  // What SummedLoss::weight counts: the throughput is `train/NAME_per_second`.
+  std::string weight_name = "samples";
   // Where this training lies within the job's progress, and what it is called there.
   double progress_begin = 0;
   double progress_end = 1;

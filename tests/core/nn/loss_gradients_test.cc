@@ -157,6 +157,11 @@ TEST(LossTest, BinaryCrossEntropyIsAccurateForLargeLogits) {
 
 TEST(LossTest, RefusesWhatDoesNotFit) {
   EXPECT_THAT(ErrorOf([] {
+                SquaredError(RandomTensor({2}, 1), RandomTensor({2}, 2),
+                             {.weights = RandomTensor({3, 2}, 3)});
+              }),
+              HasSubstr("loss: weights of shape [3, 2] for predictions of shape [2]"));
+  EXPECT_THAT(ErrorOf([] {
                 SquaredError(RandomTensor({2}, 1), RandomTensor({3, 2}, 2));
               }),
               HasSubstr("squared_error: targets of shape [3, 2] for predictions of shape [2]"));

@@ -156,7 +156,7 @@ TEST(EmbedTest, RefusesIndicesOutside) {
   EXPECT_THAT(ErrorOf([] {
                 Embed(RandomTensor({5, 3}, 1), IntTensor({2}, {0, 5}));
               }),
-              HasSubstr("embed: target 5 of row 1 is not in -1 to 4"));
+              HasSubstr("embed: token 5 of row 1 is not in -1 to 4"));
   EXPECT_THAT(ErrorOf([] {
                 Embed(RandomTensor({5, 3}, 1), RandomTensor({2}, 2));
               }),

@@ -5,6 +5,7 @@
 #include <thread>
 #include <vector>
 
+#include "core/nn/ops/matmul.h"
 #include "core/nn/training/thread_all_reduce.h"
 #include "core/tensor/tensor_error.h"
 #include "gmock/gmock.h"
@@ -195,6 +196,112 @@ TEST(TrainingLoopTest, AResumedRunHasTheBitsOfAnUninterruptedOne) {
     ASSERT_FALSE(context.metrics["train/loss"].empty());
     EXPECT_EQ(context.metrics["train/loss"].back(), whole_context.metrics["train/loss"].back());
   }
+}
+
+// A weight of [4, 1] as the product of two factors, until a step where it becomes one matrix.
+class SwitchingRegression : public Trainable {
+ public:
+  SwitchingRegression() : parameters_(TestDevice(), 11) {
+    parameters_.Add("first", {4, 2}, Initializer::Normal(1), true);
+    parameters_.Add("second", {2, 1}, Initializer::Normal(1), true);
+  }
+  ParameterSet& parameters() override { return parameters_; }
+  int64_t samples() const override { return 16; }
+  absl::Status BeforeStep(int64_t step, double fraction) override {
+    EXPECT_DOUBLE_EQ(fraction, static_cast<double>(step) / 20);
+    if (step == 10 && parameters_.Find("whole") == nullptr) Switch();
+    return absl::OkStatus();
+  }
+  SummedLoss Loss(const MicroBatch& batch) override {
+    const Variable x =
+        RandomTensor({4, 4}, static_cast<uint64_t>(batch.samples[0]), DType::kFloat32);
+    return {SquaredError(Predict(x), Tensor::Full(TestDevice(), {4, 1}, 1), {.divisor = 1}), 4};
+  }
+  absl::StatusOr<Evaluation> Evaluate(const std::function<absl::Status()>&) override {
+    const Variable x = RandomTensor({64, 4}, 99, DType::kFloat32);
+    const double objective =
+        SquaredError(Predict(x), Tensor::Full(TestDevice(), {64, 1}, 1)).value().Item();
+    return Evaluation{objective, {}};
+  }
+  void Save(ByteWriter& writer) const override {
+    writer.Put(static_cast<uint8_t>(parameters_.Find("whole") != nullptr));
+  }
+  void Load(ByteReader& reader) override {
+    if (reader.Take<uint8_t>() != 0 && parameters_.Find("whole") == nullptr) Switch();
+  }
+
+ private:
+  Variable Predict(const Variable& x) const {
+    const Parameter* const whole = parameters_.Find("whole");
+    if (whole != nullptr) return LinearProduct(x, *whole, Variable());
+    return LinearProduct(LinearProduct(x, *parameters_.Find("first"), Variable()),
+                         *parameters_.Find("second"), Variable());
+  }
+  void Switch() {
+    const NoGradScope no_grad;
+    const Tensor product = Matmul(*parameters_.Find("first"), *parameters_.Find("second")).value();
+    parameters_.Remove("first");
+    parameters_.Remove("second");
+    parameters_.Add("whole", {4, 1}, Initializer::Constant(0), true).value().CopyFrom(product);
+  }
+  ParameterSet parameters_;
+};
+
+TEST(TrainingLoopTest, ParametersMayBeExchangedOnTheWayAndResumed) {
+  TrainingOptions options = SmallOptions(20);
+  options.batch = 4;
+  options.average_decay = 0.9;
+  options.evaluate_every = 4;
+  options.checkpoint_every = absl::ZeroDuration();
+  FakeTrainingContext whole_context;
+  whole_context.keep_checkpoints = true;
+  SwitchingRegression whole;
+  const auto summary = RunTraining(whole, options, whole_context);
+  ASSERT_TRUE(summary.ok()) << summary.status();
+  EXPECT_GE(summary->best_step, 12);  // evaluations of the other parameters no longer count
+  const std::vector<double> expected = Doubles(whole.parameters().Find("whole")->value());
+  for (const size_t cut : {3, 8, 9, 10, 11, 15}) {
+    FakeTrainingContext context;
+    context.checkpoint = whole_context.checkpoints[cut];
+    SwitchingRegression resumed;
+    const auto again = RunTraining(resumed, options, context);
+    ASSERT_TRUE(again.ok()) << again.status();
+    EXPECT_EQ(Doubles(resumed.parameters().Find("whole")->value()), expected) << cut;
+    EXPECT_EQ(again->best_objective, summary->best_objective);
+  }
+}
+
+TEST(TrainingLoopTest, RatesFollowAnyBudget) {
+  FakeTrainingContext context;
+  TrainingOptions options = SmallOptions(0);
+  options.budget.weight = 8 * 100;
+  options.report_every = 1;
+  options.schedule = {.decay = RateSchedule::Decay::kLinear, .peak = 0.01, .warmup_share = 0.2};
+  ASSERT_TRUE(Train(options, context).summary.ok());
+  const auto& rates = context.metrics["train/learning_rate"];
+  ASSERT_EQ(rates.size(), 100);
+  EXPECT_NEAR(rates[10].second, 0.005, 1e-6);
+  EXPECT_NEAR(rates[60].second, 0.005, 1e-6);
+  options.schedule = {.decay = RateSchedule::Decay::kLinear, .peak = 0.01, .warmup_steps = 4};
+  FakeTrainingContext other;
+  ASSERT_TRUE(Train(options, other).summary.ok());
+  EXPECT_NEAR(other.metrics["train/learning_rate"][1].second, 0.005, 1e-9);
+  EXPECT_NEAR(other.metrics["train/learning_rate"][50].second, 0.005, 1e-6);
+}
+
+TEST(TrainingLoopTest, AnEvaluationThatRunsOutOfMemoryPutsAveragesBack) {
+  CpuDevice device(1, size_t{4} << 20);
+  SmallRegression model(DType::kFloat32, 0, device);
+  FakeTrainingContext context;
+  TrainingOptions options = SmallOptions(10);
+  options.average_decay = 0.9;
+  std::vector<Tensor> hoard;
+  model.judge = [&](int) {
+    while (true) hoard.push_back(Tensor::Empty(device, {16}));
+    return 0.0;
+  };
+  const Outcome run = Train(model, options, context);
+  EXPECT_EQ(run.summary.status().code(), absl::StatusCode::kResourceExhausted);
 }
 
 TEST(TrainingLoopTest, ACheckpointOfAnotherTrainingIsNotUsed) {
