@@ -62,18 +62,17 @@ class Convolution {
   void InputGradient(const Tensor& dy_tensor, const Tensor& dx_tensor, bool accumulate) {
     const Sequences<T> dy(dy_tensor);
     const Sequences<T> dx(dx_tensor);
-    device_.threads().Run(sizes_.tiles(), [&](int64_t index, int) {
+    const Tensor scratch = WindowScratch(sizes_.width - 1);
+    device_.threads().Run(sizes_.tiles(), [&](int64_t index, int thread) {
       const ConvolutionTile tile = TileOf(sizes_, index);
       for (int64_t row = tile.begin; !accumulate && row < tile.end; ++row) {
         std::fill_n(dx.Row(tile.sequence, row), sizes_.in, T(0));
       }
-      for (int64_t tap = 0; tap < sizes_.width; ++tap) {
-        const int64_t shift = sizes_.pad - tap;
-        const ConvolutionTile rows = RowsWithShift(sizes_, tile, shift);
-        SerialGemm({rows.rows(), sizes_.in, sizes_.out, false, true}, T(1),
-                   dy.Row(rows.sequence, rows.begin + shift), dy.row_stride,
-                   w_ + tap * sizes_.in * sizes_.out, sizes_.out, T(1),
-                   dx.Row(rows.sequence, rows.begin), dx.row_stride);
+      if (sizes_.gathers()) {
+        T* const windows = Windows(scratch, thread);
+        AddInputGradientOfWindows(tile, dy, dx, windows);
+      } else {
+        AddInputGradientByTaps(tile, dy, dx);
       }
     });
   }
@@ -109,16 +108,21 @@ class Convolution {
   }
 
  private:
-  // Space for the windows of a tile for every thread.
-  Tensor WindowScratch() const {
+  // Space for the windows of a tile and of `more` rows, for every thread.
+  Tensor WindowScratch(int64_t more = 0) const {
     if (!sizes_.gathers()) return Tensor();
-    return Tensor::Empty(device_,
-                         {device_.threads().threads(), sizes_.tile_rows * sizes_.width * sizes_.in},
-                         DTypeOf<T>());
+    return Tensor::Empty(
+        device_,
+        {device_.threads().threads(), (sizes_.tile_rows + more) * sizes_.width * sizes_.in},
+        DTypeOf<T>());
+  }
+
+  T* Windows(const Tensor& scratch, int thread) const {
+    return scratch.data<T>() + thread * scratch.stride(0);
   }
 
   const T* Gather(const ConvolutionTile& tile, const Tensor& scratch, int thread) const {
-    T* const windows = scratch.data<T>() + thread * scratch.stride(0);
+    T* const windows = Windows(scratch, thread);
     GatherWindows(sizes_, tile, static_cast<const T*>(x_.Row(tile.sequence, 0)), windows);
     return windows;
   }
@@ -142,6 +146,38 @@ class Convolution {
                  x_.Row(rows.sequence, rows.begin + shift), x_.row_stride,
                  w_ + tap * sizes_.in * sizes_.out, sizes_.out, T(1),
                  y.Row(rows.sequence, rows.begin), y.row_stride);
+    }
+  }
+
+  void AddInputGradientByTaps(const ConvolutionTile& tile, const Sequences<T>& dy,
+                              const Sequences<T>& dx) const {
+    for (int64_t tap = 0; tap < sizes_.width; ++tap) {
+      const int64_t shift = sizes_.pad - tap;
+      const ConvolutionTile rows = RowsWithShift(sizes_, tile, shift);
+      SerialGemm({rows.rows(), sizes_.in, sizes_.out, false, true}, T(1),
+                 dy.Row(rows.sequence, rows.begin + shift), dy.row_stride,
+                 w_ + tap * sizes_.in * sizes_.out, sizes_.out, T(1),
+                 dx.Row(rows.sequence, rows.begin), dx.row_stride);
+    }
+  }
+
+  // The gradients of all windows that reach into the tile by one product; then they are added up.
+  void AddInputGradientOfWindows(const ConvolutionTile& tile, const Sequences<T>& dy,
+                                 const Sequences<T>& dx, T* windows) const {
+    const int64_t taps = sizes_.width * sizes_.in;
+    const int64_t first =
+        std::clamp<int64_t>(tile.begin + sizes_.pad - sizes_.width + 1, 0, sizes_.length);
+    const int64_t end = std::clamp(tile.end + sizes_.pad, first, sizes_.length);
+    SerialGemm({end - first, taps, sizes_.out, false, true}, T(1), dy.Row(tile.sequence, first),
+               dy.row_stride, w_, sizes_.out, T(0), windows, taps);
+    for (int64_t row = tile.begin; row < tile.end; ++row) {
+      T* const to = dx.Row(tile.sequence, row);
+      for (int64_t tap = 0; tap < sizes_.width; ++tap) {
+        const int64_t window = row + sizes_.pad - tap;
+        if (window < first || window >= end) continue;
+        const T* const from = windows + (window - first) * taps + tap * sizes_.in;
+        for (int64_t i = 0; i < sizes_.in; ++i) to[i] += from[i];
+      }
     }
   }
 

@@ -1,4 +1,4 @@
-// What follows a matrix product, applied to a tile of it while the tile is in the cache.
+// What follows a matrix product, applied to a part of it by the thread that made it.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 
 namespace trainyard {
 
-// value = act(value + bias) for a tile of rows x columns; value + bias is stored in `pre`.
+// value = act(value + bias) for rows x columns of the product; value + bias is stored in `pre`.
 template <typename T>
 struct GemmEpilogue {
   const T* bias = nullptr;  // [columns] or null

@@ -66,6 +66,24 @@ void PackLanesApart(const LaneVectors& from, const float* b, int64_t steps, int 
   }
 }
 
+// Whole registers of units that lie side by side: every step is a transposition of units and lanes.
+void PackUnitsTogether(const LaneVectors& from, const float* b, int64_t steps, int64_t units,
+                       float* to) {
+  for (int64_t k = 0; k < steps; ++k) {
+    for (int lane = 0; lane < from.lanes; lane += 4) {
+      const float* const rows = b + lane * from.lane_stride;
+      for (int64_t unit = 0; unit < units; unit += 4) {
+        __m128 block[4];
+        for (int i = 0; i < 4; ++i) block[i] = _mm_loadu_ps(rows + i * from.lane_stride + unit);
+        _MM_TRANSPOSE4_PS(block[0], block[1], block[2], block[3]);
+        for (int i = 0; i < 4; ++i) _mm_storeu_ps(to + (unit + i) * from.lanes + lane, block[i]);
+      }
+    }
+    b += from.step;
+    to += units * from.lanes;
+  }
+}
+
 // Whole registers that lie as they are wanted. Steps are far apart: the next ones are asked for
 // before they are needed.
 void PackRegisters(const LaneVectors& from, const float* b, int64_t steps, int64_t vectors,
@@ -92,6 +110,11 @@ void PackVectors(const LaneVectors& from, int64_t first_step, int64_t steps, int
   const int last = ends ? from.last_valid : from.valid;
   if (from.step != 1 && last == from.width && from.lane[last - 1] == last - 1) {
     return PackRegisters(from, b, steps, vectors, to);
+  }
+  const int64_t units = vectors * from.width / from.lanes;
+  if (from.step != 1 && from.unit_stride == 1 && last == from.width && from.lanes % 4 == 0 &&
+      units % 4 == 0) {
+    return PackUnitsTogether(from, b, steps, units, to);
   }
   for (int64_t v = 0; v < vectors; ++v) {
     const auto pack = from.step == 1 ? PackAlongSteps : PackLanesApart;
@@ -128,10 +151,14 @@ void CopyBySteps(const LaneRows& from, int64_t rows, int64_t steps, float* to) {
   }
 }
 
-// The same where all elements of a step lie side by side.
+// The same where all elements of a step lie side by side: kFloats of a tile, and `rest` of a last
+// one.
 template <int kFloats>
-void CopyStepsTogether(const LaneRows& from, int64_t tiles, int64_t steps, float* to) {
+void CopyStepsTogether(const LaneRows& from, int64_t floats, int64_t steps, float* to) {
   const int64_t tile = steps * kFloats;
+  const int64_t tiles = floats / kFloats;
+  const auto rest = static_cast<size_t>(floats % kFloats);
+  if (rest > 0) std::fill_n(to + tiles * tile, tile, 0.0F);
   for (int64_t k = 0; k < steps; ++k) {
     const float* a = from.a + k * from.step;
     for (int64_t i = 0; i < tiles; ++i) {
@@ -139,26 +166,24 @@ void CopyStepsTogether(const LaneRows& from, int64_t tiles, int64_t steps, float
       std::memcpy(to + i * tile + k * kFloats, a, kFloats * sizeof(float));
       a += kFloats;
     }
+    if (rest > 0) std::memcpy(to + tiles * tile + k * kFloats, a, rest * sizeof(float));
   }
 }
 
-bool CopyTogether(const LaneRows& from, int64_t tiles, int64_t steps, float* to) {
-  if (from.row != from.lanes) return false;
-  switch (from.height * from.lanes) {
+template <int kWidth>
+void CopySteps(const LaneRows& from, int64_t rows, int64_t steps, float* to) {
+  if (from.row != kWidth) return CopyBySteps<kWidth>(from, rows, steps, to);
+  switch (from.height * kWidth) {
     case 6:
-      CopyStepsTogether<6>(from, tiles, steps, to);
-      return true;
+      return CopyStepsTogether<6>(from, rows * kWidth, steps, to);
     case 8:
-      CopyStepsTogether<8>(from, tiles, steps, to);
-      return true;
+      return CopyStepsTogether<8>(from, rows * kWidth, steps, to);
     case 12:
-      CopyStepsTogether<12>(from, tiles, steps, to);
-      return true;
+      return CopyStepsTogether<12>(from, rows * kWidth, steps, to);
     case 24:
-      CopyStepsTogether<24>(from, tiles, steps, to);
-      return true;
+      return CopyStepsTogether<24>(from, rows * kWidth, steps, to);
     default:
-      return false;
+      return CopyBySteps<kWidth>(from, rows, steps, to);
   }
 }
 
@@ -181,13 +206,11 @@ void CopyByRows(const LaneRows& from, int64_t rows, int64_t steps, float* to) {
 
 template <int kWidth>
 void Copy(const LaneRows& from, int64_t rows, int64_t steps, float* to) {
-  if (from.row > from.step) return CopyByRows<kWidth>(from, rows, steps, to);
-  const int64_t whole = rows / from.height;
-  if (!CopyTogether(from, whole, steps, to)) return CopyBySteps<kWidth>(from, rows, steps, to);
-  const int64_t done = whole * from.height;
-  LaneRows rest = from;
-  rest.a += done * from.row;
-  CopyBySteps<kWidth>(rest, rows - done, steps, to + done * steps * kWidth);
+  if (from.row > from.step) {
+    CopyByRows<kWidth>(from, rows, steps, to);
+  } else {
+    CopySteps<kWidth>(from, rows, steps, to);
+  }
 }
 
 void Repeat(const LaneRows& from, int64_t rows, int64_t steps, float* to) {

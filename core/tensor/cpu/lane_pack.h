@@ -17,6 +17,10 @@ struct LaneVectors {
   int64_t step = 0;
   int64_t vector = 0;
   std::array<int64_t, kMostLanes> lane{};
+  // A vector is made of units of `lanes` lanes.
+  int lanes = 1;
+  int64_t unit_stride = 0;
+  int64_t lane_stride = 0;
   int width = 0;       // floats of a register
   int valid = 0;       // lanes that exist, of all vectors but the last; others are packed as 0
   int last_valid = 0;  // and of the last

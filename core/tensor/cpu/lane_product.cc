@@ -44,7 +44,7 @@ LaneProduct LaneProduct::Lanes(int64_t begin, int64_t end) const {
 namespace {
 
 // So many floats of a and of b are packed at once that both stay in the second-level cache.
-constexpr int64_t kPackedB = 112 * 1024;
+constexpr int64_t kPackedB = 64 * 1024;
 constexpr int64_t kPackedA = kLaneScratch - kPackedB;
 
 // Lanes of a product that are computed together: all of them, or a register's number of many.
@@ -97,7 +97,7 @@ LanePhase::LanePhase(const LaneProduct& product, const LaneFunctions& functions,
   group = groups == 0 ? 1 : (vectors + groups - 1) / groups;
   height = functions.rows[group - 1];
   // The part of a that a tile uses stays in the first-level cache.
-  constexpr int64_t kTileOfA = 6 * 1024;
+  constexpr int64_t kTileOfA = 3 * 1024;
   steps = std::clamp<int64_t>(kTileOfA / (height * a_width), 64, 256);
 }
 
@@ -117,6 +117,9 @@ LaneVectors VectorsOf(const LaneProduct& product, const LanePhase& phase, int wi
       b.lane[i] = unit * product.b_unit + lane * product.b_lane;
     }
   }
+  b.lanes = phase.lanes;
+  b.unit_stride = product.b_unit;
+  b.lane_stride = product.b_lane;
   b.width = width;
   b.valid = phase.valid;
   b.last_valid = phase.last_valid;

@@ -44,7 +44,7 @@ struct LaneProduct {
 };
 
 // Floats that one thread needs for its part of the work.
-inline constexpr int64_t kLaneScratch = 192 * 1024;
+inline constexpr int64_t kLaneScratch = 96 * 1024;
 
 // `scratch` has kLaneScratch floats.
 void MultiplyLanes(const LaneProduct& product, float* scratch,

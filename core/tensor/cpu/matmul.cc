@@ -46,33 +46,24 @@ class MatmulTask {
  private:
   // Parts end where the library's own tiles do.
   static constexpr int64_t kUnit = 48;
-  // Values of a tile that the epilogue finds in the cache of its core.
-  static constexpr int64_t kTile = 96 * 1024;
 
+  // One product for the whole part: in tiles that the epilogue finds in the cache,
+  // the library would pack its operands again and again, which costs more.
   void Multiply(const MatmulBatch::Offsets& at, Range rows, Range columns) const {
-    const int64_t width = std::max<int64_t>(columns.size(), 1);
-    const int64_t step =
-        epilogue_.empty() ? rows.size() : std::max<int64_t>(kTile / width / kUnit, 1) * kUnit;
-    for (int64_t row = rows.begin; row < rows.end; row += step) {
-      MultiplyTile(at, {row, std::min(row + step, rows.end)}, columns);
-    }
-  }
-
-  void MultiplyTile(const MatmulBatch::Offsets& at, Range rows, Range columns) const {
-    GemmShape tile = batch_.shape;
-    tile.m = rows.size();
-    tile.n = columns.size();
-    const T* const a = a_ + at.a + rows.begin * (tile.transpose_a ? 1 : batch_.a_stride);
-    const T* const b = b_ + at.b + columns.begin * (tile.transpose_b ? batch_.b_stride : 1);
+    GemmShape part = batch_.shape;
+    part.m = rows.size();
+    part.n = columns.size();
+    const T* const a = a_ + at.a + rows.begin * (part.transpose_a ? 1 : batch_.a_stride);
+    const T* const b = b_ + at.b + columns.begin * (part.transpose_b ? batch_.b_stride : 1);
     T* const out = out_ + at.out + rows.begin * batch_.out_stride + columns.begin;
-    SerialGemm(tile, alpha_, a, batch_.a_stride, b, batch_.b_stride, beta_, out, batch_.out_stride);
+    SerialGemm(part, alpha_, a, batch_.a_stride, b, batch_.b_stride, beta_, out, batch_.out_stride);
     if (epilogue_.empty()) return;
     GemmEpilogue<T> epilogue = epilogue_;
     if (epilogue.bias != nullptr) epilogue.bias += columns.begin;
     if (pre_ != nullptr) {
       epilogue.pre = pre_ + at.pre + rows.begin * batch_.pre_stride + columns.begin;
     }
-    ApplyEpilogue(epilogue, tile.m, tile.n, out, batch_.out_stride);
+    ApplyEpilogue(epilogue, part.m, part.n, out, batch_.out_stride);
   }
 
   const MatmulBatch batch_;

@@ -83,7 +83,7 @@ MatmulBatch DescribeMatmul(const MatmulArguments& arguments) {
 
 MatmulSplit SplitMatmul(const MatmulBatch& batch, int threads) {
   // Below this many multiplications a second thread costs more than it saves.
-  constexpr int64_t kGrain = int64_t{1} << 20;
+  constexpr int64_t kGrain = int64_t{1} << 21;
   const GemmShape& shape = batch.shape;
   MatmulSplit split;
   const int64_t work = shape.m * shape.n * std::max<int64_t>(shape.k, 1);

@@ -195,10 +195,8 @@ TEST_P(MonarchTest, GradientsThatNobodyWantsAreLeftOut) {
     if (which != 2) one.dw2 = Tensor();
     if (which != 3) one.dbias = Tensor();
     device_.structured().MonarchBackward(arguments, one);
-    const std::pair<Tensor, Tensor> pairs[] = {{one.dx, all.dx},
-                                               {one.dw1, all.dw1},
-                                               {one.dw2, all.dw2},
-                                               {one.dbias, all.dbias}};
+    const std::pair<Tensor, Tensor> pairs[] = {
+        {one.dx, all.dx}, {one.dw1, all.dw1}, {one.dw2, all.dw2}, {one.dbias, all.dbias}};
     EXPECT_EQ(Doubles(pairs[which].first), Doubles(pairs[which].second));
   }
 }
