@@ -80,7 +80,6 @@ class LocalBackward {
   void AddQueriesOfParts(ThreadPool& threads, int64_t batch, int64_t chunk) const;
   void RunPart(int64_t batch, int64_t chunk, const Part& part) const;
   void RunSquare(const ChunkTile& square, const Part& part, bool first) const;
-  int64_t KeysOf(const ChunkTile& tile) const;
   void AddToQueries(const ChunkTile& band, const Part& part, const T* dscores) const;
   void AddToKeys(const ChunkTile& square, const Part& part, bool first) const;
 
