@@ -43,8 +43,8 @@ inline Lanes Sqrt(Lanes a) { return {std::sqrt(a.v)}; }
 inline Lanes Abs(Lanes a) { return {std::abs(a.v)}; }
 inline Lanes Negate(Lanes a) { return {-a.v}; }
 inline double SumOf(Lanes a) { return a.v; }
-inline double MaximumOf(Lanes a) { return a.v; }
-inline double MinimumOf(Lanes a) { return a.v; }
+inline double LargestOf(Lanes a) { return a.v; }
+inline double SmallestOf(Lanes a) { return a.v; }
 inline bool All(Mask a) { return a.m; }
 
 inline Lanes Exp(Lanes x) { return {std::exp(x.v)}; }

@@ -47,12 +47,12 @@ inline Scalar Dot(const Scalar* x, const Scalar* y, int64_t n) {
 struct Larger {
   static constexpr Scalar kStart = -__builtin_inf();
   static Lanes Of(Lanes a, Lanes b) { return Maximum(a, b); }
-  static Scalar OfLanes(Lanes a) { return MaximumOf(a); }
+  static Scalar OfLanes(Lanes a) { return LargestOf(a); }
 };
 struct Smaller {
   static constexpr Scalar kStart = __builtin_inf();
   static Lanes Of(Lanes a, Lanes b) { return Minimum(a, b); }
-  static Scalar OfLanes(Lanes a) { return MinimumOf(a); }
+  static Scalar OfLanes(Lanes a) { return SmallestOf(a); }
 };
 
 template <typename Choice>
