@@ -90,7 +90,8 @@ void LocalBackward<T>::RunLargeChunk(ThreadPool& threads, int64_t batch, int64_t
     if (index > 0) {
       T* const own = partial_queries_.template data<T>() + (index - 1) * size;
       std::fill_n(own, size, T{0});
-      part.dquad_q = Rows<T>(own - rows.first * views_.s, views_.s);
+      part.dquad_q = Rows<T>(own, views_.s);
+      part.first_row = rows.first;
     }
     RunPart(batch, chunk, part);
   });
@@ -159,7 +160,8 @@ void LocalBackward<T>::AddToQueries(const ChunkTile& band, const Part& part,
     SerialGemm({strip.rows, views_.s, strip.keys}, static_cast<T>(views_.arguments.scale_qk),
                dscores + row * kSideOfSquare, kSideOfSquare,
                views_.quad_k.At(strip.batch, start + strip.key), views_.quad_k.stride(),
-               overwrite ? T{0} : T{1}, part.dquad_q.At(strip.batch, start + strip.row),
+               overwrite ? T{0} : T{1},
+               part.dquad_q.At(strip.batch, start + strip.row - part.first_row),
                part.dquad_q.stride());
   }
   if (part.dbias == nullptr) return;

@@ -68,7 +68,8 @@ class LocalBackward {
   struct Part {
     int64_t index = 0;
     int64_t count = 1;  // keys are dealt in squares to so many
-    Rows<T> dquad_q;    // of the sequence's rows
+    Rows<T> dquad_q;
+    int64_t first_row = 0;  // of the sequence, in dquad_q
     T* dbias = nullptr;
     int64_t dbias_stride = 0;
     T* scratch = nullptr;
