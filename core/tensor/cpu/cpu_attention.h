@@ -14,6 +14,8 @@ void AttendBackward(CpuDevice& device, const AttentionArguments& forward,
                     const AttentionGradients& gradients);
 // A tile for each thread, and s x e numbers for each sequence.
 void MixedChunk(CpuDevice& device, const MixedChunkArguments& arguments);
+// The same, n x e numbers for dO where there is a gate, n x s for dQl and dKl of all column blocks
+// but the first (at most one further block for up to two threads), and up to 16 sums of db.
 void MixedChunkBackward(CpuDevice& device, const MixedChunkArguments& forward,
                         const MixedChunkGradients& gradients);
 

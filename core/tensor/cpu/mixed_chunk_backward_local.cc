@@ -90,7 +90,8 @@ void LocalBackward<T>::RunLargeChunk(ThreadPool& threads, int64_t batch, int64_t
     if (index > 0) {
       T* const own = partial_queries_.template data<T>() + (index - 1) * size;
       std::fill_n(own, size, T{0});
-      part.dquad_q = Rows<T>(own - rows.first * views_.s, views_.s);
+      part.dquad_q = Rows<T>(own, views_.s);
+      part.first_row = rows.first;
     }
     RunPart(batch, chunk, part);
   });
@@ -132,11 +133,9 @@ void LocalBackward<T>::RunSquare(const ChunkTile& square, const Part& part, bool
   const int64_t start = square.chunk * views_.chunk;
   T* const weights = part.scratch;
   T* const dscores = weights + kSideOfSquare * kSideOfSquare;
-  for (int64_t row = 0; row < square.rows; row += kRowsOfBand) {
-    ChunkTile band = square;
-    band.row += row;
-    band.rows = std::min(kRowsOfBand, square.rows - row);
-    band.keys = KeysOf(band);
+  const int64_t step = scores_.CrossesDiagonal(square) ? kRowsOfBand : square.rows;
+  for (int64_t row = 0; row < square.rows; row += step) {
+    const ChunkTile band = scores_.Strip(square, row, step);
     T* const band_weights = weights + row * kSideOfSquare;
     T* const band_dscores = dscores + row * kSideOfSquare;
     scores_.Products(band, band_weights, kSideOfSquare);
@@ -150,27 +149,19 @@ void LocalBackward<T>::RunSquare(const ChunkTile& square, const Part& part, bool
   AddToKeys(square, part, first);
 }
 
-// How many keys of the tile its rows see.
-template <typename T>
-int64_t LocalBackward<T>::KeysOf(const ChunkTile& tile) const {
-  if (!views_.arguments.causal) return tile.keys;
-  return std::min(tile.keys, tile.row + tile.rows - tile.key);
-}
-
 template <typename T>
 void LocalBackward<T>::AddToQueries(const ChunkTile& band, const Part& part,
                                     const T* dscores) const {
   const int64_t start = band.chunk * views_.chunk;
   const bool overwrite = part.index == 0 && band.key == 0;
-  for (int64_t row = 0; row < band.rows; row += kRowsOfStrip) {
-    ChunkTile strip = band;
-    strip.row += row;
-    strip.rows = std::min(kRowsOfStrip, band.rows - row);
-    strip.keys = KeysOf(strip);
+  const int64_t step = scores_.CrossesDiagonal(band) ? kRowsOfStrip : band.rows;
+  for (int64_t row = 0; row < band.rows; row += step) {
+    const ChunkTile strip = scores_.Strip(band, row, step);
     SerialGemm({strip.rows, views_.s, strip.keys}, static_cast<T>(views_.arguments.scale_qk),
                dscores + row * kSideOfSquare, kSideOfSquare,
                views_.quad_k.At(strip.batch, start + strip.key), views_.quad_k.stride(),
-               overwrite ? T{0} : T{1}, part.dquad_q.At(strip.batch, start + strip.row),
+               overwrite ? T{0} : T{1},
+               part.dquad_q.At(strip.batch, start + strip.row - part.first_row),
                part.dquad_q.stride());
   }
   if (part.dbias == nullptr) return;
@@ -184,7 +175,7 @@ void LocalBackward<T>::AddToQueries(const ChunkTile& band, const Part& part,
 template <typename T>
 void LocalBackward<T>::AddToKeys(const ChunkTile& square, const Part& part, bool first) const {
   const int64_t start = square.chunk * views_.chunk;
-  const bool diagonal = views_.arguments.causal && square.row == square.key;
+  const bool diagonal = scores_.CrossesDiagonal(square);
   const int64_t step = diagonal ? kRowsOfStrip : square.keys;
   const T beta = first ? T{0} : T{1};
   for (int64_t key = 0; key < square.keys; key += step) {

@@ -68,7 +68,8 @@ class LocalBackward {
   struct Part {
     int64_t index = 0;
     int64_t count = 1;  // keys are dealt in squares to so many
-    Rows<T> dquad_q;    // of the sequence's rows
+    Rows<T> dquad_q;
+    int64_t first_row = 0;  // of the sequence, in dquad_q
     T* dbias = nullptr;
     int64_t dbias_stride = 0;
     T* scratch = nullptr;
@@ -80,7 +81,6 @@ class LocalBackward {
   void AddQueriesOfParts(ThreadPool& threads, int64_t batch, int64_t chunk) const;
   void RunPart(int64_t batch, int64_t chunk, const Part& part) const;
   void RunSquare(const ChunkTile& square, const Part& part, bool first) const;
-  int64_t KeysOf(const ChunkTile& tile) const;
   void AddToQueries(const ChunkTile& band, const Part& part, const T* dscores) const;
   void AddToKeys(const ChunkTile& square, const Part& part, bool first) const;
 

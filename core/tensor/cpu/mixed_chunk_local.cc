@@ -7,7 +7,7 @@ LocalForward<T>::LocalForward(const MixedChunkViews<T>& views, const Rows<T>& ta
     : views_(views),
       target_(target),
       scores_(views),
-      scratch_(Tensor::Empty(views.arguments.v.device(), {threads, kRowsOfBand * kSideOfSquare},
+      scratch_(Tensor::Empty(views.arguments.v.device(), {threads, kSideOfSquare * kSideOfSquare},
                              DTypeOf<T>())) {}
 
 template <typename T>
@@ -19,32 +19,41 @@ void LocalForward<T>::Run(ThreadPool& threads, const ChunkWindow& window) const 
     const int64_t chunk = window.first_chunk + task / squares % window.chunks();
     const int64_t batch = window.first_batch + task / squares / window.chunks();
     const int64_t chunk_rows = views_.SegmentsOf(batch).Rows(chunk).rows();
-    T* const scores = scratch_.template data<T>() + thread * kRowsOfBand * kSideOfSquare;
-    const int64_t stop = std::min(begin + kSideOfSquare, chunk_rows);
-    for (int64_t row = begin; row < stop; row += kRowsOfBand) {
-      RunBand(batch, chunk, row, std::min(kRowsOfBand, stop - row), chunk_rows, scores);
-    }
+    if (begin >= chunk_rows) return;
+    RunRows(batch, chunk, {begin, std::min(begin + kSideOfSquare, chunk_rows)}, chunk_rows,
+            scratch_.template data<T>() + thread * kSideOfSquare * kSideOfSquare);
   });
 }
 
 template <typename T>
-void LocalForward<T>::RunBand(int64_t batch, int64_t chunk, int64_t row, int64_t rows,
-                              int64_t chunk_rows, T* scores) const {
-  const int64_t start = chunk * views_.chunk;
-  const int64_t keys_end = scores_.KeysOf(row + rows, chunk_rows);
+void LocalForward<T>::RunRows(int64_t batch, int64_t chunk, RowRange rows, int64_t chunk_rows,
+                              T* scores) const {
+  const bool causal = views_.arguments.causal;
+  const int64_t keys_end = causal ? rows.first : chunk_rows;
   for (int64_t key = 0; key < keys_end; key += kSideOfSquare) {
-    const ChunkTile tile{batch, chunk, row, rows, key, std::min(kSideOfSquare, keys_end - key)};
-    scores_.Products(tile, scores, kSideOfSquare);
-    scores_.Weigh(tile, scores, kSideOfSquare);
-    for (int64_t strip = 0; strip < rows; strip += kRowsOfStrip) {
-      const int64_t strip_rows = std::min(kRowsOfStrip, rows - strip);
-      const int64_t keys =
-          std::min(tile.keys, scores_.KeysOf(row + strip + strip_rows, chunk_rows) - key);
-      SerialGemm({strip_rows, views_.e, keys}, static_cast<T>(views_.arguments.scale_a),
-                 scores + strip * kSideOfSquare, kSideOfSquare, views_.v.At(batch, start + key),
-                 views_.v.stride(), key == 0 ? T{0} : T{1}, target_.At(batch, start + row + strip),
-                 target_.stride());
-    }
+    RunTile({batch, chunk, rows.first, rows.rows(), key, std::min(kSideOfSquare, keys_end - key)},
+            scores);
+  }
+  if (!causal) return;
+  for (int64_t row = rows.first; row < rows.end; row += kRowsOfBand) {
+    const int64_t end = std::min(row + kRowsOfBand, rows.end);
+    RunTile({batch, chunk, row, end - row, rows.first, end - rows.first}, scores);
+  }
+}
+
+template <typename T>
+void LocalForward<T>::RunTile(const ChunkTile& tile, T* scores) const {
+  const int64_t start = tile.chunk * views_.chunk;
+  scores_.Products(tile, scores, kSideOfSquare);
+  scores_.Weigh(tile, scores, kSideOfSquare);
+  const int64_t step = scores_.CrossesDiagonal(tile) ? kRowsOfStrip : tile.rows;
+  for (int64_t strip = 0; strip < tile.rows; strip += step) {
+    const ChunkTile part = scores_.Strip(tile, strip, step);
+    SerialGemm({part.rows, views_.e, part.keys}, static_cast<T>(views_.arguments.scale_a),
+               scores + strip * kSideOfSquare, kSideOfSquare,
+               views_.v.At(tile.batch, start + tile.key), views_.v.stride(),
+               tile.key == 0 ? T{0} : T{1}, target_.At(tile.batch, start + part.row),
+               target_.stride());
   }
 }
 

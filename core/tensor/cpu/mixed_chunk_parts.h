@@ -21,9 +21,10 @@ class LocalForward {
   void Run(ThreadPool& threads, const ChunkWindow& window) const;
 
  private:
-  // Rows [row, row + rows) of a chunk of `chunk_rows`.
-  void RunBand(int64_t batch, int64_t chunk, int64_t row, int64_t rows, int64_t chunk_rows,
-               T* scores) const;
+  // Rows [row, end) of a chunk of `chunk_rows`, at most a square's.
+  void RunRows(int64_t batch, int64_t chunk, RowRange rows, int64_t chunk_rows, T* scores) const;
+  // Adds a tile's part; the first keys overwrite.
+  void RunTile(const ChunkTile& tile, T* scores) const;
 
   const MixedChunkViews<T>& views_;
   const Rows<T> target_;

@@ -33,9 +33,19 @@ class ChunkScores {
  public:
   explicit ChunkScores(const MixedChunkViews<T>& views) : views_(views) {}
 
-  // Keys [0, this) are seen by rows before `row_end` of a chunk of `rows`.
-  int64_t KeysOf(int64_t row_end, int64_t rows) const {
-    return views_.arguments.causal ? row_end : rows;
+  // Whether causality hides some of the tile's keys from some of its rows.
+  bool CrossesDiagonal(const ChunkTile& tile) const {
+    return views_.arguments.causal && tile.key + tile.keys > tile.row + 1;
+  }
+  // At most `rows` rows of the tile from `first` on, with the keys that causality lets them see.
+  ChunkTile Strip(const ChunkTile& tile, int64_t first, int64_t rows) const {
+    ChunkTile strip = tile;
+    strip.row += first;
+    strip.rows = std::min(rows, tile.rows - first);
+    if (views_.arguments.causal) {
+      strip.keys = std::min(tile.keys, strip.row + strip.rows - tile.key);
+    }
+    return strip;
   }
 
   // scale_qk Qq Kq'.

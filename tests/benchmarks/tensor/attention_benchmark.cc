@@ -10,6 +10,7 @@
 
 #include "benchmark/benchmark.h"
 #include "core/tensor/cpu/cpu_device.h"
+#include "core/tensor/cpu/mixed_chunk_decoder.h"
 #include "core/tensor/kernels/attention_kernels.h"
 #include "tests/benchmarks/tensor/gemm_rate.h"
 
@@ -156,6 +157,34 @@ void BM_QuadraticBackward(benchmark::State& state) {
   });
 }
 
+// One sequence of the same layer, token by token: 256 tokens, so that all fillings of the open
+// chunk take part. The floor is the reading of what a token needs: the sum of states and half a
+// chunk.
+void BM_Decode(benchmark::State& state) {
+  constexpr int64_t kTokens = 256;
+  CpuDevice& device = BenchmarkDevice();
+  MixedChunkDecoder decoder(device, {.s = 128, .e = 512, .bias = Random({256, 256})});
+  const int64_t position = state.range(0);
+  decoder.Append(0, Random({position, 128}), Random({position, 128}), Random({position, 512}));
+  const Tensor s = Random({1, 128});
+  const Tensor e = Random({1, 512});
+  const MixedChunkToken token = {
+      .quad_q = s, .quad_k = s, .lin_q = s, .lin_k = s, .v = e, .gate = e, .out = Random({1, 512})};
+  LeastTime least{1e30, 1e30};
+  for (auto _ : state) {
+    const LeastTime time = Measure(1, [&] {
+      for (int64_t i = 0; i < kTokens; ++i) decoder.Step(token);
+    });
+    least.wall = std::min(least.wall, time.wall);
+    least.processor = std::min(least.processor, time.processor);
+  }
+  const double bytes = 4.0 * (128 * 512 + 128 * (128 + 512));
+  state.counters["us_a_token"] = least.processor * 1e6 / kTokens;
+  state.counters["GB_a_second"] = bytes * kTokens / least.processor * 1e-9;
+  state.counters["state_MB"] = static_cast<double>(decoder.StateBytes()) * 1e-6;
+}
+
+BENCHMARK(BM_Decode)->ArgName("position")->Arg(300)->Arg(20000)->UseRealTime();
 BENCHMARK(BM_Attend)
     ->ArgNames({"n", "causal"})
     ->ArgsProduct({{512, 2048, 8192}, {1, 0}})

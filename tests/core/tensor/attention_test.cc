@@ -174,6 +174,19 @@ TEST(AttentionTest, QueryWithoutKeysGetsZero) {
   }
 }
 
+TEST(AttentionTest, NoKeysAndNoQueries) {
+  CpuDevice device(2);
+  Problem no_keys(device, {.n = 5, .m = 0}, DType::kFloat32);
+  no_keys.gradients.dq.Fill(1);
+  no_keys.Run();
+  for (const double value : ValuesOf(no_keys.arguments.out)) EXPECT_EQ(value, 0);
+  for (const double value : ValuesOf(no_keys.gradients.dq)) EXPECT_EQ(value, 0);
+  Problem no_queries(device, {.n = 0, .m = 5}, DType::kFloat32);
+  no_queries.gradients.dk.Fill(1);
+  no_queries.Run();
+  for (const double value : ValuesOf(no_queries.gradients.dk)) EXPECT_EQ(value, 0);
+}
+
 TEST(AttentionTest, GradientsMatchCentralDifferences) {
   CpuDevice device(1);
   const Case c{.n = 7, .m = 9, .causal = true, .segments = true, .batches = 1, .dh = 3, .dv = 4};
