@@ -9,6 +9,12 @@
 #include "absl/strings/str_cat.h"
 #include "core/tensor/tensor_error.h"
 
+// Present where AddressSanitizer is linked.
+extern "C" {
+__attribute__((weak)) void __asan_poison_memory_region(const volatile void* start, size_t bytes);
+__attribute__((weak)) void __asan_unpoison_memory_region(const volatile void* start, size_t bytes);
+}
+
 namespace trainyard {
 namespace {
 
@@ -38,6 +44,7 @@ class MappedSegments : public SegmentSource {
     return segment;
   }
   void Free(void* segment, size_t bytes) override { munmap(segment, bytes); }
+  bool is_host() const override { return true; }
 };
 
 }  // namespace
@@ -45,10 +52,23 @@ class MappedSegments : public SegmentSource {
 std::unique_ptr<SegmentSource> HostSegments() { return std::make_unique<MappedSegments>(); }
 
 MemoryPool::MemoryPool(std::unique_ptr<SegmentSource> source, size_t limit_bytes)
-    : source_(std::move(source)), limit_bytes_(limit_bytes) {}
+    : source_(std::move(source)), limit_bytes_(limit_bytes), is_host_(source_->is_host()) {}
 
 MemoryPool::~MemoryPool() {
-  for (const auto& [number, segment] : segments_) source_->Free(segment.first, segment.second);
+  for (const auto& [number, segment] : segments_) {
+    Permit(segment.first, segment.second);
+    source_->Free(segment.first, segment.second);
+  }
+}
+
+void MemoryPool::Forbid(const void* start, size_t bytes) const {
+  if (is_host_ && __asan_poison_memory_region != nullptr) __asan_poison_memory_region(start, bytes);
+}
+
+void MemoryPool::Permit(const void* start, size_t bytes) const {
+  if (is_host_ && __asan_unpoison_memory_region != nullptr) {
+    __asan_unpoison_memory_region(start, bytes);
+  }
 }
 
 void* MemoryPool::Allocate(size_t bytes) {
@@ -59,6 +79,7 @@ void* MemoryPool::Allocate(size_t bytes) {
   if (block == nullptr) block = NewSegment(rounded);
   SplitOff(block, rounded);
   block->free = false;
+  Permit(block->address, bytes);
   used_blocks_.emplace(block->address, block);
   statistics_.live_bytes += block->bytes;
   statistics_.peak_live_bytes = std::max(statistics_.peak_live_bytes, statistics_.live_bytes);
@@ -71,6 +92,7 @@ void MemoryPool::Free(void* address) {
   const auto found = used_blocks_.find(address);
   Block* block = found->second;
   used_blocks_.erase(found);
+  Forbid(block->address, block->bytes);
   statistics_.live_bytes -= block->bytes;
   block->free = true;
   if (block->behind != nullptr && block->behind->free) {
@@ -134,6 +156,7 @@ MemoryPool::Block* MemoryPool::NewSegment(size_t bytes) {
         " are in use", limit_bytes_ == 0 ? "" : absl::StrCat(", the limit is ", limit_bytes_))));
   }
   segments_[next_segment_] = {segment, segment_bytes};
+  Forbid(segment, segment_bytes);
   Block* const block = NewBlock();
   *block = {.address = static_cast<std::byte*>(segment),
             .bytes = segment_bytes,
@@ -175,6 +198,7 @@ void MemoryPool::ReleaseUnusedLocked() {
       continue;
     }
     i = free_blocks_.erase(i);
+    Permit(block->address, block->bytes);
     source_->Free(block->address, block->bytes);
     statistics_.reserved_bytes -= block->bytes;
     segments_.erase(block->segment);

@@ -19,6 +19,8 @@ class SegmentSource {
   // `bytes` of memory aligned to at least 256 bytes, or nullptr when there is none.
   virtual void* Allocate(size_t bytes) = 0;
   virtual void Free(void* segment, size_t bytes) = 0;
+  // Whether segments are in the host's address space.
+  virtual bool is_host() const { return false; }
 };
 
 // Pages of the host, in huge pages where the system grants them. Untouched pages cost nothing.
@@ -77,9 +79,12 @@ class MemoryPool {
   void ReleaseUnusedLocked();
   Block* NewBlock();
   void RecycleBlock(Block* block);
+  void Forbid(const void* start, size_t bytes) const;
+  void Permit(const void* start, size_t bytes) const;
 
   const std::unique_ptr<SegmentSource> source_;
   const size_t limit_bytes_;
+  const bool is_host_;
   mutable std::mutex mutex_;
   // All below is guarded by mutex_.
   MemoryStatistics statistics_;

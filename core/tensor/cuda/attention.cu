@@ -14,7 +14,7 @@
 namespace trainyard::cuda {
 namespace {
 
-// Blocks: x a tile of rows of a head of a sequence, y 128 columns of the result.
+// Blocks: x a tile of rows of a head of a sequence, y 64 columns of the result.
 struct BlockOfHead {
   int64_t batch;
   int64_t head;
@@ -54,6 +54,7 @@ struct AttentionKernel {
     T maxima[kMicro];
     T sums[kMicro];
     T out[kMicro][kColumns] = {};
+    TRAINYARD_UNROLL
     for (int i = 0; i < kMicro; ++i) {
       maxima[i] = static_cast<T>(-__builtin_huge_val());
       sums[i] = T(0);
@@ -78,8 +79,10 @@ struct AttentionKernel {
                               T (&sums)[kMicro], T (&out)[kMicro][kColumns]) const {
     const T hidden = static_cast<T>(-__builtin_huge_val());
     const T scale = static_cast<T>(arguments.scale);
+    TRAINYARD_UNROLL
     for (int i = 0; i < kMicro; ++i) {
       T largest = maxima[i];
+      TRAINYARD_UNROLL
       for (int j = 0; j < kMicro; ++j) {
         const bool seen = visible(first_row + threads.Row(i), key + threads.Column(j));
         scores[i][j] = seen ? scores[i][j] * scale : hidden;
@@ -90,12 +93,14 @@ struct AttentionKernel {
       const T shift = largest == hidden ? T(0) : largest;
       const T factor = Exp(maxima[i] - shift);
       T sum = T(0);
+      TRAINYARD_UNROLL
       for (int j = 0; j < kMicro; ++j) {
         scores[i][j] = Exp(scores[i][j] - shift);
         sum += scores[i][j];
       }
       sums[i] = sums[i] * factor + threads.ReduceRow(sum, Plus{});
       maxima[i] = largest;
+      TRAINYARD_UNROLL
       for (int c = 0; c < kColumns; ++c) out[i][c] *= factor;
     }
   }
@@ -113,6 +118,7 @@ struct AttentionKernel {
           sums[i] > T(0) ? value / sums[i] : T(0);
     });
     if (a.logsumexp == nullptr || block.first_column > 0 || threads.Column(0) > 0) return;
+    TRAINYARD_UNROLL
     for (int i = 0; i < kMicro; ++i) {
       const int64_t row = block.first_row + threads.Row(i);
       if (row >= a.rows) continue;
@@ -198,8 +204,10 @@ struct QueryGradientKernel {
                        RowsOf<T>(a.k, block, key, a.keys), a.width, scores);
       threads.Multiply(RowsOf<T>(backward.dout, block, block.first_row, a.rows),
                        RowsOf<T>(a.v, block, key, a.keys), a.v_width, gradients);
+      TRAINYARD_UNROLL
       for (int i = 0; i < kMicro; ++i) {
         const int64_t row = block.first_row + threads.Row(i);
+        TRAINYARD_UNROLL
         for (int j = 0; j < kMicro; ++j) {
           const T weight = tile.Weight(visible, row, key + threads.Column(j), scores[i][j]);
           scores[i][j] = tile.ScoreGradient(row, weight, gradients[i][j]);
@@ -266,7 +274,9 @@ struct KeyGradientKernel {
  private:
   template <typename Threads, typename Function>
   static TRAINYARD_DEVICE void ForEachScore(const Threads& /*threads*/, Function function) {
+    TRAINYARD_UNROLL
     for (int i = 0; i < kMicro; ++i) {
+      TRAINYARD_UNROLL
       for (int j = 0; j < kMicro; ++j) function(i, j);
     }
   }

@@ -15,7 +15,7 @@ inline constexpr int kSide = 16;
 inline constexpr int kTileThreads = kSide * kSide;
 inline constexpr int kDepth = 32;  // of factors that are in shared memory at a time
 // Columns of a result that a block has in registers; wider results take several blocks.
-inline constexpr int kBlockColumns = 128;
+inline constexpr int kBlockColumns = 64;
 
 template <typename T>
 struct TileSizes {
@@ -66,7 +66,9 @@ class TileThreads {
   // product[i][j] = sum over d of a[Row(i), d] * b[Column(j), d].
   TRAINYARD_DEVICE void Multiply(const TileRows<T>& a, const TileRows<T>& b, int64_t depth,
                                  T (&product)[kMicro][kMicro]) {
+    TRAINYARD_UNROLL
     for (int i = 0; i < kMicro; ++i) {
+      TRAINYARD_UNROLL
       for (int j = 0; j < kMicro; ++j) product[i][j] = T(0);
     }
     for (int64_t start = 0; start < depth; start += kDepth) {
@@ -81,7 +83,9 @@ class TileThreads {
   // Hands the threads' scores to the block.
   TRAINYARD_DEVICE void Share(const T (&scores)[kMicro][kMicro]) {
     context_.Sync();
+    TRAINYARD_UNROLL
     for (int i = 0; i < kMicro; ++i) {
+      TRAINYARD_UNROLL
       for (int j = 0; j < kMicro; ++j) {
         weights_[Row(i) * Sizes::kTileStride + Column(j)] = scores[i][j];
       }
@@ -101,7 +105,9 @@ class TileThreads {
   // function(row of the tile, column, value) for the thread's part of a result.
   template <typename Function>
   TRAINYARD_DEVICE void ForEach(const T (&sum)[kMicro][kColumns], Function function) const {
+    TRAINYARD_UNROLL
     for (int i = 0; i < kMicro; ++i) {
+      TRAINYARD_UNROLL
       for (int c = 0; c < kColumns; ++c) function(i, Column(c), sum[i][c]);
     }
   }
@@ -129,11 +135,14 @@ class TileThreads {
   TRAINYARD_DEVICE void AddOuterProduct(int d, T (&product)[kMicro][kMicro]) const {
     T a[kMicro];
     T b[kMicro];
+    TRAINYARD_UNROLL
     for (int i = 0; i < kMicro; ++i) {
       a[i] = factors_[Row(i) * Sizes::kDepthStride + d];
       b[i] = factors_[(kTile + Column(i)) * Sizes::kDepthStride + d];
     }
+    TRAINYARD_UNROLL
     for (int i = 0; i < kMicro; ++i) {
+      TRAINYARD_UNROLL
       for (int j = 0; j < kMicro; ++j) product[i][j] += a[i] * b[j];
     }
   }
@@ -151,9 +160,12 @@ class TileThreads {
     context_.Sync();
     for (int n = 0; n < kTile; ++n) {
       T values[kMicro];
+      TRAINYARD_UNROLL
       for (int j = 0; j < kMicro; ++j) values[j] = factors_[n * Sizes::kTileStride + Column(j)];
+      TRAINYARD_UNROLL
       for (int i = 0; i < kMicro; ++i) {
         const T weight = weights_[Row(i) * Sizes::kTileStride + n];
+        TRAINYARD_UNROLL
         for (int j = 0; j < kMicro; ++j) sum[i][chunk * kMicro + j] += weight * values[j];
       }
     }

@@ -1,5 +1,5 @@
 // Mixed chunk attention as batches of matrix products, which run on tensor cores, with kernels for
-// what lies between them. Scores of all chunks are kept at once: n * C numbers a sequence.
+// what lies between them. Scores of a strip of rows of all chunks are kept at once.
 #include "core/tensor/cuda/cuda_mixed_chunk.h"
 
 #include <algorithm>
@@ -22,6 +22,16 @@ struct Part {
   int64_t rows = 0;  // of each
 };
 
+// Rows of each chunk of a part that are treated together, with the keys they may see.
+struct Strip {
+  int64_t first = 0;
+  int64_t rows = 0;
+  int64_t keys = 0;
+};
+
+// High enough for products to be efficient; chunks of usual length are one strip.
+constexpr int64_t kRowsOfStrip = 256;
+
 class MixedChunkPass {
  public:
   MixedChunkPass(CudaDevice& device, const MixedChunkArguments& arguments)
@@ -43,9 +53,11 @@ class MixedChunkPass {
   // target = Vq + Vl.
   void Forward(const Tensor& target) {
     for (const Part& part : parts_) {
-      const Tensor scores = Scores(part);
-      Weigh(part, scores, Tensor());
-      Multiply(scores, ChunksOf(a_.v, part), ChunksOf(target, part));
+      for (const Strip& strip : StripsOf(part)) {
+        const Tensor scores = Scores(part, strip);
+        Weigh(part, strip, scores, Tensor());
+        Multiply(scores, KeysOf(a_.v, part, strip), RowsOf(target, part, strip));
+      }
     }
     if (a_.global) {
       const Tensor sums = SumStates(false, States(lin_k_, a_.v));
@@ -58,7 +70,9 @@ class MixedChunkPass {
 
   // The gradients of the heads and values, of that of Vq + Vl.
   void Backward(const Tensor& dungated, const MixedChunkGradients& gradients) {
-    for (const Part& part : parts_) LocalBackward(part, dungated, gradients);
+    for (const Part& part : parts_) {
+      for (const Strip& strip : StripsOf(part)) LocalBackward(part, strip, dungated, gradients);
+    }
     if (a_.global) {
       GlobalBackward(dungated, gradients);
     } else {
@@ -113,8 +127,25 @@ class MixedChunkPass {
   static Tensor StatesOf(const Tensor& states, const Part& part) {
     return states.Slice(1, part.first_chunk, part.chunks);
   }
-  Tensor NewScores(const Part& part) const {
-    return Tensor::Empty(device_, {batch_, part.chunks, part.rows, part.rows}, a_.v.dtype());
+  // From the last on: it sees all keys.
+  std::vector<Strip> StripsOf(const Part& part) const {
+    std::vector<Strip> strips;
+    const int64_t count = (part.rows + kRowsOfStrip - 1) / kRowsOfStrip;
+    for (int64_t i = count - 1; i >= 0; --i) {
+      const int64_t first = i * kRowsOfStrip;
+      const int64_t rows = std::min(kRowsOfStrip, part.rows - first);
+      strips.push_back({first, rows, a_.causal ? first + rows : part.rows});
+    }
+    return strips;
+  }
+  Tensor RowsOf(const Tensor& tensor, const Part& part, const Strip& strip) const {
+    return ChunksOf(tensor, part).Slice(2, strip.first, strip.rows);
+  }
+  Tensor KeysOf(const Tensor& tensor, const Part& part, const Strip& strip) const {
+    return ChunksOf(tensor, part).Slice(2, 0, strip.keys);
+  }
+  Tensor NewScores(const Part& part, const Strip& strip) const {
+    return Tensor::Empty(device_, {batch_, part.chunks, strip.rows, strip.keys}, a_.v.dtype());
   }
 
   void Multiply(const Tensor& a, const Tensor& b, const Tensor& out, double alpha = 1,
@@ -122,23 +153,27 @@ class MixedChunkPass {
     device_.matmul().Matmul({.a = a, .b = b, .out = out, .alpha = alpha, .accumulate = accumulate});
   }
 
-  Tensor Scores(const Part& part) {
-    const Tensor scores = NewScores(part);
-    Multiply(ChunksOf(a_.quad_q, part), ChunksOf(a_.quad_k, part).Transposed(), scores,
+  Tensor Scores(const Part& part, const Strip& strip) {
+    const Tensor scores = NewScores(part, strip);
+    Multiply(RowsOf(a_.quad_q, part, strip), KeysOf(a_.quad_k, part, strip).Transposed(), scores,
              a_.scale_qk);
     return scores;
   }
 
   // Scores become weights; their gradients, unless undefined, those of scores.
-  void Weigh(const Part& part, const Tensor& scores, const Tensor& gradients) {
+  void Weigh(const Part& part, const Strip& strip, const Tensor& scores, const Tensor& gradients) {
+    const Tensor bias = a_.bias.defined() ? a_.bias.Slice(0, strip.first, strip.rows) : Tensor();
     const LocalArguments local{.batch = batch_,
                                .chunks = part.chunks,
-                               .rows = part.rows,
-                               .first_row = part.first_chunk * chunk_,
+                               .rows = strip.rows,
+                               .keys = strip.keys,
+                               .start = part.first_chunk * chunk_,
+                               .chunk_rows = chunk_,
+                               .first_row = strip.first,
                                .causal = a_.causal,
                                .scale_a = a_.scale_a,
-                               .bias = DataOf(a_.bias),
-                               .bias_stride = a_.bias.defined() ? a_.bias.stride(0) : 0,
+                               .bias = DataOf(bias),
+                               .bias_stride = bias.defined() ? bias.stride(0) : 0,
                                .segments = segments_,
                                .scores = scores.raw_data()};
     Dispatch([&]<typename T>() {
@@ -150,22 +185,26 @@ class MixedChunkPass {
     });
   }
 
-  void LocalBackward(const Part& part, const Tensor& dungated,
+  void LocalBackward(const Part& part, const Strip& strip, const Tensor& dungated,
                      const MixedChunkGradients& gradients) {
-    const Tensor weights = Scores(part);
-    const Tensor dscores = NewScores(part);
-    const Tensor dout = ChunksOf(dungated, part);
-    Multiply(dout, ChunksOf(a_.v, part).Transposed(), dscores);
-    Weigh(part, weights, dscores);
-    Multiply(weights.Transposed(), dout, ChunksOf(gradients.dv, part));
-    Multiply(dscores, ChunksOf(a_.quad_k, part), ChunksOf(gradients.dquad_q, part), a_.scale_qk);
-    Multiply(dscores.Transposed(), ChunksOf(a_.quad_q, part), ChunksOf(gradients.dquad_k, part),
+    const Tensor weights = Scores(part, strip);
+    const Tensor dscores = NewScores(part, strip);
+    const Tensor dout = RowsOf(dungated, part, strip);
+    Multiply(dout, KeysOf(a_.v, part, strip).Transposed(), dscores);
+    Weigh(part, strip, weights, dscores);
+    // The last strip is the first to come.
+    const bool accumulate = strip.first + strip.rows < part.rows;
+    Multiply(weights.Transposed(), dout, KeysOf(gradients.dv, part, strip), 1, accumulate);
+    Multiply(dscores, KeysOf(a_.quad_k, part, strip), RowsOf(gradients.dquad_q, part, strip),
              a_.scale_qk);
+    Multiply(dscores.Transposed(), RowsOf(a_.quad_q, part, strip),
+             KeysOf(gradients.dquad_k, part, strip), a_.scale_qk, accumulate);
     if (!gradients.dbias.defined()) return;
     const Tensor dbias =
-        gradients.dbias.Slice(0, 0, part.rows).Slice(1, 0, part.rows).Unsqueezed(0);
-    device_.reduction().Reduce(
-        ReduceOp::kSum, dscores.View({batch_ * part.chunks, part.rows, part.rows}), 1, dbias, true);
+        gradients.dbias.Slice(0, strip.first, strip.rows).Slice(1, 0, strip.keys).Unsqueezed(0);
+    device_.reduction().Reduce(ReduceOp::kSum,
+                               dscores.View({batch_ * part.chunks, strip.rows, strip.keys}), 1,
+                               dbias, true);
   }
 
   // Of every chunk: left' right, [batch, chunks, s, e].

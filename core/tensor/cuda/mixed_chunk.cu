@@ -21,14 +21,14 @@ struct LocalScore {
   T positive;
 
   TRAINYARD_DEVICE LocalScore(const LocalArguments& a, int64_t index) {
-    const int64_t key = index % a.rows;
-    const int64_t row = index / a.rows % a.rows;
-    const int64_t chunk = index / (a.rows * a.rows) % a.chunks;
-    const int64_t batch = index / (a.rows * a.rows * a.chunks);
-    const int64_t start = a.first_row + chunk * a.rows;
+    const int64_t key = index % a.keys;
+    const int64_t row = index / a.keys % a.rows;
+    const int64_t chunk = index / (a.keys * a.rows) % a.chunks;
+    const int64_t batch = index / (a.keys * a.rows * a.chunks);
+    const int64_t start = a.start + chunk * a.chunk_rows;
     score = static_cast<T*>(a.scores) + index;
-    const int32_t segment = SegmentOf(a.segments, batch, start + row);
-    seen = !(a.causal && key > row) && segment >= 0 &&
+    const int32_t segment = SegmentOf(a.segments, batch, start + a.first_row + row);
+    seen = !(a.causal && key > a.first_row + row) && segment >= 0 &&
            segment == SegmentOf(a.segments, batch, start + key);
     const T bias =
         a.bias == nullptr ? T(0) : static_cast<const T*>(a.bias)[row * a.bias_stride + key];
@@ -48,7 +48,7 @@ struct LocalKernel {
   TRAINYARD_DEVICE void operator()(Context& context) const {
     const LocalArguments& a = arguments;
     const T scale = static_cast<T>(a.scale_a);
-    const int64_t count = a.batch * a.chunks * a.rows * a.rows;
+    const int64_t count = a.batch * a.chunks * a.rows * a.keys;
     for (int64_t i = context.block() * kThreads + context.thread(); i < count;
          i += context.blocks() * kThreads) {
       const LocalScore<T> local(a, i);
@@ -235,7 +235,7 @@ struct ClearPaddingKernel {
 
 template <typename T>
 void LaunchLocal(Platform& platform, const LocalArguments& arguments, void* gradients) {
-  const int64_t count = arguments.batch * arguments.chunks * arguments.rows * arguments.rows;
+  const int64_t count = arguments.batch * arguments.chunks * arguments.rows * arguments.keys;
   Launch(platform, Grid{BlocksFor(count, kBlockThreads)},
          LocalKernel<T>{arguments, static_cast<T*>(gradients)});
 }

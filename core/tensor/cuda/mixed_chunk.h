@@ -14,15 +14,19 @@ struct SegmentRows {
   int64_t row_stride = 0;
 };
 
-// Scores of a number of equally long chunks: [batch, chunks, rows, rows], contiguous.
+// Scores of rows of a number of equally long chunks, with the first keys of their chunks:
+// [batch, chunks, rows, keys], contiguous.
 struct LocalArguments {
   int64_t batch = 0;
   int64_t chunks = 0;
   int64_t rows = 0;
-  int64_t first_row = 0;  // of the first chunk, in its sequence
+  int64_t keys = 0;
+  int64_t start = 0;       // of the first chunk, in its sequence
+  int64_t chunk_rows = 0;  // from the start of a chunk to that of the next
+  int64_t first_row = 0;   // in each chunk
   bool causal = false;
   double scale_a = 1;
-  const void* bias = nullptr;  // rows at bias_stride, or null
+  const void* bias = nullptr;  // of the first row; rows at bias_stride; or null
   int64_t bias_stride = 0;
   SegmentRows segments;
   void* scores = nullptr;

@@ -13,10 +13,19 @@ constexpr int64_t kMostChunks = 256;
 // Column kernels: a warp reads 32 neighbouring outputs' elements, 8 warps take turns downwards.
 constexpr int kColumnWarps = 8;
 
+// With fewer elements to reduce, or with more outputs in columns, a thread takes an output alone.
+constexpr int64_t kFewElements = 32;
+constexpr int64_t kManyOutputs = 65536;
+
 bool ReducesColumns(const ReduceArguments& arguments) {
   const bool kept_is_dense = arguments.kept.rank > 0 && arguments.kept.strides[1][0] == 1;
   const bool reduced_is_dense = arguments.reduced.rank > 0 && arguments.reduced.strides[0][0] == 1;
   return kept_is_dense && !reduced_is_dense;
+}
+
+bool ReducesAlone(const ReduceArguments& arguments) {
+  return arguments.reduced.elements <= kFewElements ||
+         (ReducesColumns(arguments) && arguments.kept.elements >= kManyOutputs);
 }
 
 TRAINYARD_DEVICE double Identity(Reduction op) {
@@ -117,6 +126,32 @@ struct ReduceColumnsKernel {
 };
 
 template <typename T>
+struct ReduceAloneKernel {
+  static constexpr const char* kName = "reduce_alone";
+  static constexpr int kThreads = 128;
+  static constexpr bool kSynchronizes = false;
+  ReduceArguments arguments;
+
+  template <typename Context>
+  TRAINYARD_DEVICE void operator()(Context& context) const {
+    const Combine combine{arguments.op};
+    for (int64_t output = context.block() * kThreads + context.thread();
+         output < arguments.kept.elements; output += context.blocks() * kThreads) {
+      int64_t kept[2];
+      arguments.kept.Offsets(output, kept);
+      const T* const in = static_cast<const T*>(arguments.in) + kept[1];
+      double value = Identity(arguments.op);
+      for (int64_t i = 0; i < arguments.reduced.elements; ++i) {
+        int64_t offsets[1];
+        arguments.reduced.Offsets(i, offsets);
+        value = combine(value, static_cast<double>(in[offsets[0]]));
+      }
+      Finish<T>(arguments, output, 0, value);
+    }
+  }
+};
+
+template <typename T>
 struct FinishPartsKernel {
   static constexpr const char* kName = "finish_parts";
   static constexpr int kThreads = 128;
@@ -177,6 +212,7 @@ struct ArgMaxKernel {
 }  // namespace
 
 int64_t ChunksOf(const ReduceArguments& arguments) {
+  if (ReducesAlone(arguments)) return 1;
   const int64_t outputs = arguments.kept.elements;
   const int64_t blocks = ReducesColumns(arguments)
                              ? CeilDivide(outputs, kWarp)
@@ -192,6 +228,11 @@ int64_t ChunksOf(const ReduceArguments& arguments) {
 template <typename T>
 void LaunchReduce(Platform& platform, const ReduceArguments& arguments) {
   const int64_t outputs = arguments.kept.elements;
+  if (ReducesAlone(arguments)) {
+    const ReduceAloneKernel<T> alone{arguments};
+    Launch(platform, Grid{BlocksFor(outputs, alone.kThreads)}, alone);
+    return;
+  }
   if (ReducesColumns(arguments)) {
     Launch(platform, Grid{CeilDivide(outputs, kWarp), arguments.chunks},
            ReduceColumnsKernel<T>{arguments}, ReduceColumnsKernel<T>::kThreads * sizeof(double));

@@ -9,6 +9,8 @@
 
 #include "core/tensor/tensor_error.h"
 
+extern "C" __attribute__((weak)) int __asan_address_is_poisoned(const volatile void* address);
+
 namespace trainyard {
 namespace {
 
@@ -221,6 +223,18 @@ TEST(MemoryPoolTest, ThreadsMayShareAPool) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(pool.statistics().live_bytes, 0U);
+}
+
+TEST(MemoryPoolTest, AddressSanitizerKnowsWhichBytesAreInUse) {
+  if (__asan_address_is_poisoned == nullptr) GTEST_SKIP() << "built without AddressSanitizer";
+  MemoryPool pool(HostSegments());
+  auto* const block = static_cast<std::byte*>(pool.Allocate(100));
+  EXPECT_FALSE(__asan_address_is_poisoned(block));
+  EXPECT_FALSE(__asan_address_is_poisoned(block + 99));
+  EXPECT_TRUE(__asan_address_is_poisoned(block + 100));
+  EXPECT_TRUE(__asan_address_is_poisoned(block + 128));
+  pool.Free(block);
+  EXPECT_TRUE(__asan_address_is_poisoned(block));
 }
 
 }  // namespace

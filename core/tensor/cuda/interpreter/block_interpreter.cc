@@ -142,7 +142,6 @@ void BlockInterpreter::Exchange(int thread, uint32_t mask, const void* value, si
     warp.exchanged[lane] = warp.handed_in[lane];
     threads_[first + lane]->state = State::kReady;
   }
-  warp.part_of_last |= mask;
 }
 
 const void* BlockInterpreter::Exchanged(int thread, int lane) const {

@@ -59,6 +59,10 @@ class BlockInterpreter {
   static constexpr size_t kExchangeBytes = 8;
   // What lane `lane` of the warp of `thread` handed in; throws where the lane took no part.
   const void* Exchanged(int thread, int lane) const;
+  // Those of all 32 lanes, kExchangeBytes apart; all must have taken part.
+  const std::byte* ExchangedByWarp(int thread) const {
+    return warps_[static_cast<size_t>(thread / 32)].exchanged[0].bytes;
+  }
   // Bytes at `offset` of the block's shared memory; throws where they end beyond it.
   std::byte* Shared(size_t offset, size_t bytes);
 
@@ -78,7 +82,6 @@ class BlockInterpreter {
   struct Warp {
     std::array<Slot, 32> handed_in;
     std::array<Slot, 32> exchanged;
-    uint32_t part_of_last = 0;  // lanes whose `exchanged` is of their last exchange
   };
 
   static void ThreadMain(void* thread);

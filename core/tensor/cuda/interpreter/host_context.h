@@ -1,6 +1,7 @@
 // The contexts of kernels on the interpreter.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
@@ -83,8 +84,11 @@ class FiberContext : public LoopContext {
   template <typename T, typename Function>
   T WarpReduce(T value, Function function) {
     interpreter_.Exchange(thread(), ~0U, &value, sizeof(T));
+    const std::byte* const exchanged = interpreter_.ExchangedByWarp(thread());
     T values[kWarp];
-    for (int lane = 0; lane < kWarp; ++lane) values[lane] = From<T>(lane);
+    for (int lane = 0; lane < kWarp; ++lane) {
+      std::memcpy(&values[lane], exchanged + lane * BlockInterpreter::kExchangeBytes, sizeof(T));
+    }
     for (int lanes = kWarp / 2; lanes > 0; lanes /= 2) {
       for (int lane = 0; lane < lanes; ++lane) {
         values[lane] = function(values[lane], values[lane + lanes]);

@@ -67,7 +67,8 @@ unsigned AlignmentOfC(const GemmRequest& request) {
 // matrix is its transpose to it, and a row of biases is the column that its epilogue adds.
 class CublasBlas::Plan {
  public:
-  Plan(const CublasBlas& owner, const GemmRequest& request) : library_(owner.library_) {
+  // Delegates, so that what is made before an error is freed.
+  Plan(const CublasBlas& owner, const GemmRequest& request) : Plan(owner.library_) {
     const bool is_double = request.type == DType::kFloat64;
     Check(library_,
           library_.MatmulDescCreate(&operation_, ComputeType(request.type, owner.mode_),
@@ -111,6 +112,8 @@ class CublasBlas::Plan {
   }
 
  private:
+  explicit Plan(const CublasLtLibrary& library) : library_(library) {}
+
   static int32_t Operation(const GemmOperand& operand) {
     return operand.transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
   }

@@ -2,7 +2,6 @@
 
 #include <cuda_runtime_api.h>
 
-#include <optional>
 #include <string>
 #include <utility>
 
@@ -78,13 +77,21 @@ class GpuPlatform : public Platform {
   std::unique_ptr<SegmentSource> Segments() override {
     return std::make_unique<DeviceSegments>(index_);
   }
-  Blas& blas() override { return blas_; }
-  cudaStream_t stream() const { return stream_.get(); }
+  Blas& blas() override {
+    Activate();
+    return blas_;
+  }
+  cudaStream_t stream() const {
+    Activate();
+    return stream_.get();
+  }
 
   void CopyFromHost(void* to, const void* from, size_t bytes) override {
+    Activate();
     staging_.CopyFromHost(to, from, bytes);
   }
   void CopyToHost(void* to, const void* from, size_t bytes) override {
+    Activate();
     staging_.CopyToHost(to, from, bytes);
   }
   void Synchronize() override {
@@ -107,6 +114,9 @@ class GpuPlatform : public Platform {
   }
 
  private:
+  // The runtime's current device belongs to the thread, and several devices may share one.
+  void Activate() const { CheckCuda(cudaSetDevice(index_), "cudaSetDevice"); }
+
   const int index_;
   const std::string name_;
   OwnedStream stream_;

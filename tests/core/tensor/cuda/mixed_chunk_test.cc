@@ -194,15 +194,20 @@ TEST_P(CudaMixedChunkTest, ForwardAndBackward) {
   }
 }
 
-// A size of models, beside the CPU alone.
-TEST_P(CudaMixedChunkTest, SameAsOnTheCpuAtALargerSize) {
-  const Problem p{.batch = 1, .n = 300, .chunk = 64, .s = 32, .e = 48};
-  const Inputs in(p);
-  std::vector<Numbers> expected;
-  for (const Tensor& result : ForwardAndBackward(cpu(), DType::kFloat64, p, in))
-    expected.push_back(Get(result));
-  CheckHere([&](Device& on, DType type) { return ForwardAndBackward(on, type, p, in); }, expected,
-            1e-5);
+// Sizes of models, beside the CPU alone: many chunks, and one long chunk in several strips.
+TEST_P(CudaMixedChunkTest, SameAsOnTheCpuAtLargerSizes) {
+  for (const Problem& p :
+       {Problem{.batch = 1, .n = 300, .chunk = 64, .s = 32, .e = 48},
+        Problem{.batch = 1, .n = 520, .chunk = 520, .s = 8, .e = 16},
+        Problem{.batch = 1, .n = 300, .chunk = 290, .s = 8, .e = 5, .causal = false}}) {
+    const Inputs in(p);
+    std::vector<Numbers> expected;
+    for (const Tensor& result : ForwardAndBackward(cpu(), DType::kFloat64, p, in)) {
+      expected.push_back(Get(result));
+    }
+    CheckHere([&](Device& on, DType type) { return ForwardAndBackward(on, type, p, in); }, expected,
+              1e-5);
+  }
 }
 
 }  // namespace

@@ -263,7 +263,7 @@ TEST_P(CudaProductsTest, MonarchProducts) {
         y.push_back(sum);
       }
     }
-    CheckHere(
+    Check(
         [&](Device& on, DType type) {
           const Tensor out = Tensor::Empty(on, {size.n, size.out}, type);
           on.structured().Monarch({.x = Put(on, {size.n, size.in}, x, type),
@@ -312,7 +312,7 @@ TEST_P(CudaProductsTest, GradientsOfMonarchProducts) {
       }
       return result;
     };
-    CheckHere(
+    Check(
         [&](Device& on, DType type) {
           const MonarchArguments forward{
               .x = Put(on, {size.n, size.in}, x, type),

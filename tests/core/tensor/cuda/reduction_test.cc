@@ -35,11 +35,11 @@ Numbers Reduced(ReduceOp op, const Numbers& in, const Shape& shape, const Shape&
 }
 
 TEST_P(CudaReductionTest, ReducesAnyDimensions) {
-  const Shape shape{3, 9, 35};
+  const Shape shape{3, 41, 35};
   const Numbers in = RandomNumbers(shape.elements(), 1);
   for (const ReduceOp op : {ReduceOp::kSum, ReduceOp::kMaximum, ReduceOp::kMinimum}) {
-    for (const Shape& out : {Shape{1, 1, 1}, Shape{3, 9, 1}, Shape{3, 1, 35}, Shape{1, 9, 35},
-                             Shape{1, 1, 35}, Shape{3, 1, 1}, Shape{1, 9, 1}, Shape{3, 9, 35}}) {
+    for (const Shape& out : {Shape{1, 1, 1}, Shape{3, 41, 1}, Shape{3, 1, 35}, Shape{1, 41, 35},
+                             Shape{1, 1, 35}, Shape{3, 1, 1}, Shape{1, 41, 1}, Shape{3, 41, 35}}) {
       SCOPED_TRACE(out.ToString());
       const Numbers before = RandomNumbers(out.elements(), 2);
       Numbers expected = Reduced(op, in, shape, out);
@@ -81,6 +81,20 @@ TEST_P(CudaReductionTest, ReducesLongDimensionsInParts) {
         return std::vector{column_sums, sum};
       },
       {columns, {all}});
+}
+
+TEST_P(CudaReductionTest, ReducesShortDimensionsOfManyOutputs) {
+  const int64_t outputs = 70000;
+  const Numbers in = RandomNumbers(40 * outputs, 5);
+  Numbers columns(outputs, 0.0);
+  for (size_t i = 0; i < in.size(); ++i) columns[i % outputs] += in[i];
+  CheckHere(
+      [&](Device& on, DType type) {
+        const Tensor sums = Tensor::Empty(on, {1, outputs}, type);
+        on.reduction().Reduce(ReduceOp::kSum, Put(on, {40, outputs}, in, type), 1, sums, false);
+        return std::vector{sums};
+      },
+      {columns});
 }
 
 TEST_P(CudaReductionTest, SumOfNothingIsZero) {
