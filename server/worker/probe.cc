@@ -44,6 +44,7 @@ v1::ServerInfo FindDevices() {
   cpu.set_model(CpuModelIn(ReadSmallFile("/proc/cpuinfo").value_or("")));
   cpu.set_memory_bytes(sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE));
   cpu.set_slot_count(UsableThreads());
+  AddCudaDevices(info);
   return info;
 }
 

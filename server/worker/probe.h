@@ -8,6 +8,10 @@
 
 namespace trainyard {
 
+// Adds the GPUs that this build can use; where a driver is there but fails, a device that says why
+// it cannot be used.
+void AddCudaDevices(v1::ServerInfo& info);
+
 // The processors of this machine that this build can use, in the field `devices`.
 v1::ServerInfo FindDevices();
 

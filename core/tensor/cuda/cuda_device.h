@@ -136,6 +136,8 @@ struct CudaDeviceInfo {
   size_t memory_bytes = 0;
   // "0000:17:00.0", as the system's tools name it.
   std::string pci_address;
+  // "GPU-…": the same in every process, whatever CUDA_VISIBLE_DEVICES shows it.
+  std::string uuid;
 };
 
 // The GPUs that can run this build's kernels. Empty where there is no driver or no GPU: that is no

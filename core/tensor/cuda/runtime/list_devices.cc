@@ -21,6 +21,16 @@ bool MeansNoGpu(cudaError_t error) {
          error == cudaErrorStubLibrary;
 }
 
+// As the driver's tools write it: `GPU-` and 8-4-4-4-12 hexadecimal digits.
+std::string TextOf(const cudaUUID_t& uuid) {
+  std::string text = "GPU-";
+  for (int i = 0; i < 16; ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+    absl::StrAppend(&text, absl::Hex(static_cast<unsigned char>(uuid.bytes[i]), absl::kZeroPad2));
+  }
+  return text;
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<CudaDeviceInfo>> ListCudaDevices() {
@@ -47,7 +57,8 @@ absl::StatusOr<std::vector<CudaDeviceInfo>> ListCudaDevices() {
                        .compute_capability_major = properties.major,
                        .compute_capability_minor = properties.minor,
                        .memory_bytes = properties.totalGlobalMem,
-                       .pci_address = address.data()});
+                       .pci_address = address.data(),
+                       .uuid = TextOf(properties.uuid)});
   }
   return devices;
 }
