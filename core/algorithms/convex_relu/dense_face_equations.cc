@@ -11,7 +11,8 @@ namespace trainyard::convex_relu {
 namespace {
 
 constexpr int64_t kRowsOfStripe = 256;
-constexpr int64_t kMaxGroups = 8;  // of stripes that have a matrix of their own
+// Groups of stripes that have a matrix of their own: fewer of large ones.
+constexpr int64_t MostGroups(int64_t unknowns) { return unknowns <= 1500 ? 8 : 4; }
 // Shares of the diagonal that are added until the matrix is positive definite.
 constexpr double kMostRidge = 1e6;
 constexpr double kRidgeGrowth = 100;
@@ -30,7 +31,7 @@ class DenseFaceEquations final : public FaceEquations {
     const int64_t unknowns = faces.back().offset + faces.back().basis.cols();
     const int64_t rows = products_.rows().rows();
     const int64_t stripes = (rows + kRowsOfStripe - 1) / kRowsOfStripe;
-    const int64_t groups = std::min(stripes, kMaxGroups);
+    const int64_t groups = std::min(stripes, MostGroups(unknowns));
     std::vector<Eigen::MatrixXd> sums(static_cast<size_t>(groups),
                                       Eigen::MatrixXd::Zero(unknowns, unknowns));
     absl::Status status;

@@ -50,7 +50,9 @@ absl::StatusOr<int> FaceNewton::Improve(const std::function<absl::Status()>& che
   int steps = 0;
   double last = std::numeric_limits<double>::infinity();
   for (; steps < options_.max_steps; ++steps) {
-    if (NumberUnknowns() == 0) break;
+    const int64_t unknowns = NumberUnknowns();
+    if (unknowns == 0) break;
+    if (unknowns > options_.max_dense_unknowns && !options_.iterative) break;
     if (DropVanished(predictions)) continue;
     TY_RETURN_IF_ERROR(Accumulate(check, predictions));
     TY_ASSIGN_OR_RETURN(const bool solved, Solve(check, kLeastRidge));

@@ -21,8 +21,12 @@ namespace trainyard::convex_relu {
 struct FaceNewtonOptions {
   int max_steps = 200;
   // Up to so many unknowns (dimensions of all faces together) the equations of a step are solved by
-  // their matrix, n unknowns^2 operations; more of them by conjugate gradients.
-  int64_t max_dense_unknowns = 1500;
+  // their matrix, n unknowns^2 operations. Its factors at the limit take 80 ms, in which nobody is
+  // asked whether to go on.
+  int64_t max_dense_unknowns = 2200;
+  // Whether more of them are solved by conjugate gradients. Otherwise such points are left alone:
+  // proximal steps alone were quicker where that was measured.
+  bool iterative = false;
   // Blocks whose faces' bases have more numbers than this together are left alone.
   int64_t max_basis_numbers = int64_t{1} << 24;
 };

@@ -317,8 +317,8 @@ class OptionsChecker {
 // predictions.
 double ConeNumbers(double rows, double features, double outputs, double patterns) {
   const double unknowns = std::min(2 * patterns * features, 2 * rows) * outputs;
-  const double matrix = std::min(unknowns, 1500.0);
-  return outputs * patterns * features + 10 * matrix * matrix +
+  const double matrix = std::min(unknowns, 2200.0);
+  return outputs * patterns * features + (matrix > 1500 ? 6 : 10) * matrix * matrix +
          2 * std::min(unknowns * features, 1.7e7);
 }
 

@@ -1,6 +1,6 @@
 // C-ReLU on working sets where faces have many unknowns: by proximal steps alone, as they were
-// solved above 1500 unknowns once, by Newton's method with conjugate gradients, and with matrices.
-// Data are Gaussian, targets those of a random ReLU network.
+// solved above the limit of matrices, by Newton's method with conjugate gradients, and with
+// matrices. Data are Gaussian, targets those of a random ReLU network.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -95,7 +95,7 @@ void ReluWorkingSets(benchmark::State& state) {
   options.relative_gap = 1e-6;
   const auto steps = static_cast<Steps>(state.range(3));
   if (steps == kProximal) options.newton.max_basis_numbers = 0;
-  if (steps == kIterative) options.newton.max_dense_unknowns = 0;
+  if (steps == kIterative) options.newton = {.max_dense_unknowns = 0, .iterative = true};
   if (steps == kDense) options.newton.max_dense_unknowns = std::numeric_limits<int64_t>::max();
   for (auto _ : state) {
     ReluState solved;

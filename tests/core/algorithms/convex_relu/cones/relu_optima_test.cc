@@ -102,7 +102,7 @@ TEST_P(ReluOptimaTest, AreReachedByPlainForwardPasses) {
     ReluOptions options;
     options.lambda = solved.penalty;
     options.relative_gap = 1e-8;
-    if (iterative) options.newton.max_dense_unknowns = 0;
+    if (iterative) options.newton = {.max_dense_unknowns = 0, .iterative = true};
     ReluState state;  // all outputs together, whatever the loss
     const RowLoss loss(loaded.targets);
     EXPECT_EQ(
@@ -178,7 +178,7 @@ TEST(ReluOptimaTest, CoupledOutputsGoOnBitForBit) {
     ReluOptions options;
     options.lambda = problem.cases[2].penalty;
     options.relative_gap = 1e-9;
-    options.newton.max_dense_unknowns = 0;
+    options.newton = {.max_dense_unknowns = 0, .iterative = true};
     ReluState state;
     std::vector<ReluState> kept;
     ReluHooks hooks;
