@@ -8,7 +8,7 @@ set -euo pipefail
 build_packages=(
   g++ cmake ninja-build pkg-config ccache lld
   libgrpc++-dev libgrpc-dev libc-ares-dev libre2-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler libabsl-dev
-  libsqlite3-dev zlib1g-dev libssl-dev libfast-float-dev libeigen3-dev libcli11-dev
+  libsqlite3-dev zlib1g-dev libssl-dev libfast-float-dev rapidjson-dev libeigen3-dev libcli11-dev
   prometheus-cpp-dev libonnx-dev libdnnl-dev libgtest-dev libgmock-dev libbenchmark-dev
 )
 run_packages=(libgrpc++1.51 libprotobuf32 libsqlite3-0 zlib1g libssl3 libprometheus-cpp-pull1.0 libprometheus-cpp-core1.0
