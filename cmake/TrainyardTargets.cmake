@@ -17,11 +17,12 @@ function(trainyard_binary name)
   target_link_libraries(${name} PRIVATE ${ARG_DEPENDS})
 endfunction()
 
-# trainyard_test(NAME SOURCES … [DEPENDS …] [LABELS …] [TIMEOUT seconds] [SERIAL]): a GoogleTest
-# program, every case of it a ctest test. "tests/paths.h" says where data and programs are. SERIAL keeps its
+# trainyard_test(NAME SOURCES … [DEPENDS …] [LABELS …] [TIMEOUT seconds] [PREFIX text] [SERIAL]): a GoogleTest
+# program, every case of it a ctest test. "tests/paths.h" says where data and programs are. PREFIX stands
+# before their names, where programs share suites. SERIAL keeps its
 # cases from running beside others.
 function(trainyard_test name)
-  cmake_parse_arguments(ARG "SERIAL" "TIMEOUT" "SOURCES;DEPENDS;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "SERIAL" "TIMEOUT;PREFIX" "SOURCES;DEPENDS;LABELS" ${ARGN})
   trainyard_binary(${name} SOURCES ${ARG_SOURCES} DEPENDS ${ARG_DEPENDS} GTest::gmock GTest::gtest_main)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   # What is tested is optimised; optimising the tests themselves would take longer than running them.
@@ -40,7 +41,7 @@ function(trainyard_test name)
   if(ARG_SERIAL)
     list(APPEND properties RUN_SERIAL TRUE)
   endif()
-  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES ${properties})
+  gtest_discover_tests(${name} TEST_PREFIX "${ARG_PREFIX}" DISCOVERY_TIMEOUT 60 PROPERTIES ${properties})
 endfunction()
 
 # trainyard_benchmark(NAME SOURCES … [DEPENDS …]): a Google Benchmark program in

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "core/nn/training/thread_all_reduce.h"
+#include "core/tensor/cpu/cpu_device.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/core/nn/nn_test_support.h"

@@ -8,6 +8,7 @@
 #include "core/nn/ops/matmul.h"
 #include "core/nn/ops/reductions.h"
 #include "core/nn/ops/unary.h"
+#include "core/tensor/cpu/cpu_device.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/core/nn/nn_test_support.h"

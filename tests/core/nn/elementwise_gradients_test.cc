@@ -61,6 +61,8 @@ TEST(ArithmeticGradientTest, TheFirstInputHasTheGradientOfATie) {
 }
 
 TEST(ArithmeticTest, RefusesShapesThatDoNotBroadcast) {
+  if (!TestDevice().is_host())
+    GTEST_SKIP() << "refusals are the same on all devices, and indices read on the host";
   EXPECT_THAT(ErrorOf([] {
                 Add(RandomTensor({2, 3}, 1), RandomTensor({2}, 2));
               }),
@@ -132,6 +134,8 @@ TEST(BiasActivationTest, Gradients) {
 }
 
 TEST(BiasActivationTest, RefusesABiasOfAnotherWidth) {
+  if (!TestDevice().is_host())
+    GTEST_SKIP() << "refusals are the same on all devices, and indices read on the host";
   EXPECT_THAT(ErrorOf([] {
                 BiasActivation(RandomTensor({2, 3}, 1), RandomTensor({2}, 2), Activation::kRelu);
               }),

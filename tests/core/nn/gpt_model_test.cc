@@ -5,6 +5,7 @@
 
 #include "core/nn/optim/gradient_scaling.h"
 #include "core/nn/optim/optimizer.h"
+#include "core/tensor/cpu/cpu_device.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/core/nn/nn_test_support.h"

@@ -6,6 +6,7 @@
 #include "core/nn/ops/cross_entropy.h"
 #include "core/nn/ops/losses.h"
 #include "core/nn/ops/matmul.h"
+#include "core/tensor/cpu/cpu_device.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/core/nn/nn_test_support.h"
@@ -54,6 +55,8 @@ TEST(CrossEntropyTest, LeavesTheLogitsAlone) {
 }
 
 TEST(CrossEntropyTest, RefusesTargetsOutsideAndWrongWeights) {
+  if (!TestDevice().is_host())
+    GTEST_SKIP() << "refusals are the same on all devices, and indices read on the host";
   const Tensor logits = RandomTensor({2, 4}, 1);
   EXPECT_THAT(ErrorOf([&] {
                 CrossEntropy(logits, IntTensor({2}, {0, 4}));
@@ -156,6 +159,8 @@ TEST(LossTest, BinaryCrossEntropyIsAccurateForLargeLogits) {
 }
 
 TEST(LossTest, RefusesWhatDoesNotFit) {
+  if (!TestDevice().is_host())
+    GTEST_SKIP() << "refusals are the same on all devices, and indices read on the host";
   EXPECT_THAT(ErrorOf([] {
                 SquaredError(RandomTensor({2}, 1), RandomTensor({2}, 2),
                              {.weights = RandomTensor({3, 2}, 3)});

@@ -10,11 +10,6 @@
 
 namespace trainyard::nn {
 
-CpuDevice& TestDevice() {
-  static CpuDevice device(2);
-  return device;
-}
-
 Tensor RandomTensor(const Shape& shape, uint64_t stream, DType type, double shift, Device& device) {
   const Tensor tensor = Tensor::Empty(device, shape, type);
   device.random().Normal({77, stream}, shift, 1, tensor);

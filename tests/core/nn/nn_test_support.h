@@ -9,13 +9,14 @@
 #include <vector>
 
 #include "core/nn/variable.h"
-#include "core/tensor/cpu/cpu_device.h"
+#include "core/tensor/device.h"
 #include "core/tensor/tensor.h"
 
 namespace trainyard::nn {
 
-// One device of two threads for all tests of a program.
-CpuDevice& TestDevice();
+// One device for all tests of a program: the CPU with two threads, or the interpreter of CUDA's
+// kernels, as the program is linked.
+Device& TestDevice();
 
 // Normal numbers of a stream of their own; `shift` is added.
 Tensor RandomTensor(const Shape& shape, uint64_t stream, DType type = DType::kFloat64,

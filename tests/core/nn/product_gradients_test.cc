@@ -43,6 +43,8 @@ TEST(MatmulTest, AMatrixByItself) {
 }
 
 TEST(MatmulTest, RefusesSizesThatDiffer) {
+  if (!TestDevice().is_host())
+    GTEST_SKIP() << "refusals are the same on all devices, and indices read on the host";
   EXPECT_THAT(ErrorOf([] {
                 Matmul(RandomTensor({2, 3}, 1), RandomTensor({2, 3}, 2));
               }),
@@ -91,6 +93,8 @@ TEST(LinearProductTest, IsTheProductPlusTheBias) {
 }
 
 TEST(LinearProductTest, RefusesSizesThatDoNotFit) {
+  if (!TestDevice().is_host())
+    GTEST_SKIP() << "refusals are the same on all devices, and indices read on the host";
   EXPECT_THAT(ErrorOf([] {
                 LinearProduct(RandomTensor({2, 3}, 1), RandomTensor({4, 5}, 2), Variable());
               }),
@@ -135,6 +139,8 @@ TEST(NormalizeTest, IsMadeOfMeansAndRoots) {
 }
 
 TEST(NormalizeTest, RefusesWhatDoesNotFit) {
+  if (!TestDevice().is_host())
+    GTEST_SKIP() << "refusals are the same on all devices, and indices read on the host";
   const Variable x = RandomTensor({2, 3}, 1);
   EXPECT_THAT(
       ErrorOf([&] { Normalize(NormKind::kRms, x, RandomTensor({2}, 2), Variable(), 1e-5); }),
@@ -153,6 +159,8 @@ TEST(EmbedTest, Gradients) {
 }
 
 TEST(EmbedTest, RefusesIndicesOutside) {
+  if (!TestDevice().is_host())
+    GTEST_SKIP() << "refusals are the same on all devices, and indices read on the host";
   EXPECT_THAT(ErrorOf([] {
                 Embed(RandomTensor({5, 3}, 1), IntTensor({2}, {0, 5}));
               }),
@@ -204,6 +212,8 @@ TEST(MonarchTest, IsAProductOfBlocks) {
 }
 
 TEST(MonarchTest, RefusesFactorsThatDoNotFit) {
+  if (!TestDevice().is_host())
+    GTEST_SKIP() << "refusals are the same on all devices, and indices read on the host";
   EXPECT_THAT(ErrorOf([] {
                 MonarchProduct(RandomTensor({2, 5}, 1), RandomTensor({2, 2, 2}, 2),
                                RandomTensor({2, 2, 2}, 3), Variable(), 4);
@@ -238,6 +248,8 @@ TEST(ConvolutionTest, IsTheSumOverTheWindow) {
 }
 
 TEST(ConvolutionTest, RefusesPaddingBeyondTheWidth) {
+  if (!TestDevice().is_host())
+    GTEST_SKIP() << "refusals are the same on all devices, and indices read on the host";
   EXPECT_THAT(ErrorOf([] {
                 Convolve1d(RandomTensor({1, 4, 2}, 1), RandomTensor({3, 2, 1}, 2), Variable(), 3);
               }),

@@ -48,6 +48,8 @@ TEST(ReductionTest, ElementsThatTieForTheMaximumShareItsGradient) {
 }
 
 TEST(ReductionTest, RefusesAxesTwiceAndMeansOfNothing) {
+  if (!TestDevice().is_host())
+    GTEST_SKIP() << "refusals are the same on all devices, and indices read on the host";
   EXPECT_THAT(ErrorOf([] {
                 Sum(RandomTensor({2, 3}, 1), {0, -2});
               }),
@@ -87,6 +89,8 @@ TEST(ShapeGradientTest, SplitAndConcatenate) {
 }
 
 TEST(ShapeTest, RefusesPartsThatDoNotFit) {
+  if (!TestDevice().is_host())
+    GTEST_SKIP() << "refusals are the same on all devices, and indices read on the host";
   EXPECT_THAT(
       ErrorOf([] {
         Concatenate({RandomTensor({2, 3}, 1), RandomTensor({2, 4}, 2)}, 0);

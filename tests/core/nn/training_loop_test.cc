@@ -7,6 +7,7 @@
 
 #include "core/nn/ops/matmul.h"
 #include "core/nn/training/thread_all_reduce.h"
+#include "core/tensor/cpu/cpu_device.h"
 #include "core/tensor/tensor_error.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"

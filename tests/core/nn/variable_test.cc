@@ -9,6 +9,7 @@
 #include "core/nn/ops/shapes.h"
 #include "core/nn/ops/unary.h"
 #include "core/nn/recorder.h"
+#include "core/tensor/cpu/cpu_device.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/core/nn/nn_test_support.h"
