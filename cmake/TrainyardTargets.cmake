@@ -19,8 +19,7 @@ endfunction()
 
 # trainyard_test(NAME SOURCES … [DEPENDS …] [LABELS …] [TIMEOUT seconds] [PREFIX text] [SERIAL]): a GoogleTest
 # program, every case of it a ctest test. "tests/paths.h" says where data and programs are. PREFIX stands
-# before their names, where programs share suites. SERIAL keeps its
-# cases from running beside others.
+# before their names, where programs share suites. SERIAL keeps its cases from running beside others.
 function(trainyard_test name)
   cmake_parse_arguments(ARG "SERIAL" "TIMEOUT;PREFIX" "SOURCES;DEPENDS;LABELS" ${ARGN})
   trainyard_binary(${name} SOURCES ${ARG_SOURCES} DEPENDS ${ARG_DEPENDS} GTest::gmock GTest::gtest_main)

@@ -11,6 +11,7 @@
 #include "core/base/status.h"
 #include "core/data/column_data.h"
 #include "core/data/file_bytes.h"
+#include "core/data/text_list.h"
 
 namespace trainyard {
 namespace {
@@ -55,28 +56,9 @@ std::string_view ValuesOf(const Table& table, int column) {
   return {reinterpret_cast<const char*>(numbers.data()), numbers.size_bytes()};
 }
 
-// Every level as a 32-bit length and its bytes.
 std::string EncodeLevels(const Table& table, int column) {
-  std::string bytes;
-  if (table.column(column).type() != v1::COLUMN_TYPE_CATEGORICAL) return bytes;
-  for (const std::string& level : table.levels(column)) {
-    bytes.append(BytesOf(static_cast<uint32_t>(level.size())));
-    bytes.append(level);
-  }
-  return bytes;
-}
-
-bool DecodeLevels(std::string_view bytes, std::vector<std::string>& levels) {
-  while (!bytes.empty()) {
-    uint32_t length = 0;
-    if (bytes.size() < sizeof(length)) return false;
-    std::memcpy(&length, bytes.data(), sizeof(length));
-    bytes.remove_prefix(sizeof(length));
-    if (bytes.size() < length) return false;
-    levels.emplace_back(bytes.substr(0, length));
-    bytes.remove_prefix(length);
-  }
-  return true;
+  if (table.column(column).type() != v1::COLUMN_TYPE_CATEGORICAL) return "";
+  return EncodeTexts(table.levels(column));
 }
 
 absl::Status WriteContent(const Table& table, WritableFile& file) {
@@ -200,7 +182,7 @@ class CacheReader {
       return data;
     }
     data.codes = {reinterpret_cast<const int32_t*>(values.data()), rows};
-    if (!DecodeLevels(levels, data.levels)) {
+    if (!DecodeTexts(levels, data.levels)) {
       return Damaged(absl::StrCat("the levels of column ", column.name(), " are cut off"));
     }
     const auto count = static_cast<int64_t>(data.levels.size());

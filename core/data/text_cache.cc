@@ -11,6 +11,7 @@
 #include "core/base/secret.h"
 #include "core/base/status.h"
 #include "core/data/file_bytes.h"
+#include "core/data/text_list.h"
 
 namespace trainyard {
 namespace {
@@ -30,7 +31,7 @@ struct Footer {
   uint64_t schema_bytes;
   uint64_t file_bytes;
   uint32_t text_crc;
-  uint32_t index_crc;   // of everything between text and footer
+  uint32_t index_crc;  // of everything between text and footer
   uint32_t reserved;
   uint32_t footer_crc;  // of the footer up to here
   char magic[8];
@@ -46,29 +47,6 @@ uint64_t Align(uint64_t offset) { return (offset + kAlignment - 1) / kAlignment 
 
 uint32_t CrcOf(const Footer& footer) {
   return Crc32c({reinterpret_cast<const char*>(&footer), offsetof(Footer, footer_crc)});
-}
-
-std::string EncodeLabels(const std::vector<std::string>& labels) {
-  std::string bytes;
-  for (const std::string& label : labels) {
-    const auto length = static_cast<uint32_t>(label.size());
-    bytes.append(reinterpret_cast<const char*>(&length), sizeof(length));
-    bytes.append(label);
-  }
-  return bytes;
-}
-
-bool DecodeLabels(std::string_view bytes, std::vector<std::string>& labels) {
-  while (!bytes.empty()) {
-    uint32_t length = 0;
-    if (bytes.size() < sizeof(length)) return false;
-    std::memcpy(&length, bytes.data(), sizeof(length));
-    bytes.remove_prefix(sizeof(length));
-    if (bytes.size() < length) return false;
-    labels.emplace_back(bytes.substr(0, length));
-    bytes.remove_prefix(length);
-  }
-  return true;
 }
 
 class Writer final : public TextCacheWriter {
@@ -100,7 +78,7 @@ class Writer final : public TextCacheWriter {
     if (!codes.empty()) {
       TY_ASSIGN_OR_RETURN(footer.codes_offset, AppendIndex(BytesOf(codes)));
     }
-    const std::string label_bytes = EncodeLabels(labels);
+    const std::string label_bytes = EncodeTexts(labels);
     footer.labels_bytes = label_bytes.size();
     TY_ASSIGN_OR_RETURN(footer.labels_offset, AppendIndex(label_bytes));
     const std::string schema_bytes = schema.SerializeAsString();
@@ -195,7 +173,7 @@ class MappedCorpus final : public TextCorpus {
         !std::ranges::is_sorted(starts_)) {
       return "its documents are in disorder";
     }
-    if (!DecodeLabels(all.substr(footer.labels_offset, footer.labels_bytes), labels_)) {
+    if (!DecodeTexts(all.substr(footer.labels_offset, footer.labels_bytes), labels_)) {
       return "its labels are cut off";
     }
     if (footer.codes_offset != 0) {

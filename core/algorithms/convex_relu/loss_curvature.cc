@@ -12,23 +12,16 @@ LossCurvature::LossCurvature(const RowLoss& loss)
 }
 
 void LossCurvature::Set(const double* predictions) {
-  if (!coupled()) {
-    loss_.Curvature(predictions, first_.data());
-    return;
-  }
-  const Eigen::Map<const Eigen::MatrixXd> z(predictions, first_.rows(), first_.cols());
+  loss_.Curvature(predictions, first_.data());
+  if (!coupled()) return;
   for (int64_t j = 0; j < first_.rows(); ++j) {
     const double weight = loss_.RowScale(j);
-    const double root = std::sqrt(weight);
-    const double greatest = z.row(j).maxCoeff();
-    double sum = 0;
-    for (int64_t o = 0; o < first_.cols(); ++o) sum += std::exp(z(j, o) - greatest);
-    for (int64_t o = 0; o < first_.cols(); ++o) {
-      const double p = std::exp(z(j, o) - greatest) / sum;
-      probabilities_(j, o) = p;
-      first_(j, o) = weight * p;
-      second_(j, o) = root * p;
+    if (weight > 0) {
+      probabilities_.row(j) = first_.row(j) / weight;
+    } else {
+      probabilities_.row(j).setZero();
     }
+    second_.row(j) = std::sqrt(weight) * probabilities_.row(j);
   }
 }
 

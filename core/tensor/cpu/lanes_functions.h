@@ -89,36 +89,17 @@ inline ValueAndSlope Both(Lanes x) {
   }
 }
 
-constexpr UnaryOp OpOf(Activation activation) {
-  switch (activation) {
-    case Activation::kNone:
-    case Activation::kRelu:
-      return UnaryOp::kRelu;
-    case Activation::kSquaredRelu:
-      return UnaryOp::kSquaredRelu;
-    case Activation::kSilu:
-      return UnaryOp::kSilu;
-    case Activation::kGelu:
-      return UnaryOp::kGelu;
-    case Activation::kSigmoid:
-      return UnaryOp::kSigmoid;
-    case Activation::kTanh:
-      return UnaryOp::kTanh;
-  }
-  return UnaryOp::kRelu;
-}
-
 template <Activation activation>
 inline Lanes Activate(Lanes x) {
   if constexpr (activation == Activation::kNone) return x;
-  return Apply<OpOf(activation)>(x);
+  return Apply<FunctionOf(activation)>(x);
 }
 
 // Of y where ActivationSavesOutput(activation), else of x; a ReLU's slope is the same for both.
 template <Activation activation>
 inline Lanes ActivationSlope(Lanes saved) {
   if constexpr (activation == Activation::kNone) return Number(1);
-  return Slope<OpOf(activation)>(saved);
+  return Slope<FunctionOf(activation)>(saved);
 }
 
 template <Activation activation>
@@ -126,7 +107,7 @@ inline ValueAndSlope ActivateBoth(Lanes x) {
   if constexpr (activation == Activation::kNone) {
     return {x, Number(1)};
   } else {
-    return Both<OpOf(activation)>(x);
+    return Both<FunctionOf(activation)>(x);
   }
 }
 

@@ -164,26 +164,6 @@ TRAINYARD_DEVICE T ApplyBinary(BinaryOp op, T a, T b) {
   return a;
 }
 
-// The function of an activation; none for kNone.
-TRAINYARD_PORTABLE UnaryOp FunctionOf(Activation activation) {
-  switch (activation) {
-    case Activation::kNone:
-    case Activation::kRelu:
-      return UnaryOp::kRelu;
-    case Activation::kSquaredRelu:
-      return UnaryOp::kSquaredRelu;
-    case Activation::kSilu:
-      return UnaryOp::kSilu;
-    case Activation::kGelu:
-      return UnaryOp::kGelu;
-    case Activation::kSigmoid:
-      return UnaryOp::kSigmoid;
-    case Activation::kTanh:
-      return UnaryOp::kTanh;
-  }
-  return UnaryOp::kRelu;
-}
-
 template <typename T>
 TRAINYARD_DEVICE T Activate(Activation activation, T x) {
   return activation == Activation::kNone ? x : ApplyUnary(FunctionOf(activation), x);

@@ -32,6 +32,26 @@ enum class BinaryOp : uint8_t { kAdd, kSubtract, kMultiply, kDivide, kMaximum, k
 // What follows a matrix product or a bias; kNone is the identity. A subset of UnaryOp.
 enum class Activation : uint8_t { kNone, kRelu, kSquaredRelu, kSilu, kGelu, kSigmoid, kTanh };
 
+// The function of an activation other than kNone.
+TRAINYARD_PORTABLE constexpr UnaryOp FunctionOf(Activation activation) {
+  switch (activation) {
+    case Activation::kNone:
+    case Activation::kRelu:
+      return UnaryOp::kRelu;
+    case Activation::kSquaredRelu:
+      return UnaryOp::kSquaredRelu;
+    case Activation::kSilu:
+      return UnaryOp::kSilu;
+    case Activation::kGelu:
+      return UnaryOp::kGelu;
+    case Activation::kSigmoid:
+      return UnaryOp::kSigmoid;
+    case Activation::kTanh:
+      return UnaryOp::kTanh;
+  }
+  return UnaryOp::kRelu;
+}
+
 // Whether UnaryBackward wants y rather than x.
 TRAINYARD_PORTABLE constexpr bool SavesOutput(UnaryOp op) {
   return op == UnaryOp::kSqrt || op == UnaryOp::kReciprocal || op == UnaryOp::kExp ||
